@@ -1,0 +1,222 @@
+"""Running one command and knowing all about it: one result type, one error type, nothing swallowed."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import LabError
+
+#: Lines of output that an error shows: enough for a stack of causes, short enough to read.
+TAIL_LINES = 15
+
+#: Seconds that a command is given to end after SIGTERM before it gets SIGKILL.
+TERM_GRACE = 5.0
+
+LineSink = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished command did.
+
+    ``command`` is what a person could type; ``machine`` where it ran ("" = this host); ``duration`` is in seconds.
+    """
+
+    command: str
+    status: int
+    stdout: str
+    stderr: str
+    duration: float
+    machine: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Did it end with status 0?"""
+        return self.status == 0
+
+    def check(self, hint: str = "") -> Result:
+        """Return the result itself, or raise CommandError when the command failed."""
+        if not self.ok:
+            raise CommandError(self, hint)
+        return self
+
+    def tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines of its error output, or of its output when there is none."""
+        text = self.stderr.strip() or self.stdout.strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+
+class CommandError(LabError):
+    """A command failed. Shows the command, the machine, the last lines of output and what to do."""
+
+    def __init__(self, result: Result, hint: str = "") -> None:
+        self.result = result
+        where = f" on {result.machine}" if result.machine else ""
+        said = result.tail()
+        message = f"command failed{where} (status {result.status}, {result.duration:.1f} s): {result.command}"
+        if said:
+            message += "\n" + "\n".join(f"  | {line}" for line in said.splitlines())
+        super().__init__(message, hint)
+
+
+class CommandTimeout(CommandError):
+    """A command did not end within its deadline and was ended."""
+
+
+def shown(argv: Sequence[str]) -> str:
+    """The command as a person would type it."""
+    return shlex.join(argv)
+
+
+@dataclass
+class _Reader:
+    """Drains one stream in a thread, so that neither pipe can fill up and block the command."""
+
+    sink: LineSink | None
+    lines: list[str] = field(default_factory=list)
+
+    def start(self, stream: object) -> threading.Thread:
+        thread = threading.Thread(target=self._drain, args=(stream,), daemon=True)
+        thread.start()
+        return thread
+
+    def _drain(self, stream: object) -> None:
+        for line in stream:  # type: ignore[attr-defined]
+            self.lines.append(line)
+            if self.sink is not None:
+                self.sink(line.rstrip("\n"))
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+    sink: LineSink | None = None,
+    machine: str = "",
+    label: str | None = None,
+) -> Result:
+    """Run ``argv`` to its end and return what it did; the status is not judged (see Result.check).
+
+    ``env`` is added to the environment, ``timeout`` is in seconds, ``sink`` gets each line of output as it comes,
+    ``label`` replaces the command in messages where the real one is an unreadable wrapper.
+    The command runs in a process group of its own: on a timeout or an interrupt the whole group is ended, so nothing
+    outlives its caller. Raises CommandTimeout, and LabError when the program does not exist.
+    """
+    command = label if label is not None else shown(argv)
+    started = time.monotonic()
+    try:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **env} if env else None,
+            cwd=cwd,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise LabError(f"program not found: {argv[0]} (wanted by: {command})", "run ./inv doctor") from error
+    out, err = _Reader(sink), _Reader(sink)
+    threads = [out.start(process.stdout), err.start(process.stderr)]
+    try:
+        if stdin is not None:
+            _feed(process, stdin)
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        end_group(process)
+        _join(threads)
+        result = Result(command, 124, "".join(out.lines), "".join(err.lines), time.monotonic() - started, machine)
+        raise CommandTimeout(result, f"it was given {timeout:.0f} s") from None
+    except BaseException:
+        end_group(process)
+        raise
+    _join(threads)
+    return Result(
+        command, process.returncode, "".join(out.lines), "".join(err.lines), time.monotonic() - started, machine
+    )
+
+
+def _feed(process: subprocess.Popen[str], text: str) -> None:
+    """Write all of ``text`` to the command's standard input; a command that does not read it all is no error."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(text)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # the command ended without reading: its own status tells why
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    """Wait for the readers; bounded, because a daemon that the command left behind may hold the pipe open."""
+    for thread in threads:
+        thread.join(timeout=2.0)
+
+
+def end_group(process: subprocess.Popen[str]) -> None:
+    """End the process group that ``process`` leads: SIGTERM first, SIGKILL after TERM_GRACE seconds."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(TERM_GRACE)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class Stream:
+    """A command that goes on until it is stopped, its lines handed over as they come.
+
+    Used for probes: ``stop`` ends the command (its whole process group) and returns once its last line was delivered.
+    """
+
+    def __init__(self, argv: Sequence[str], sink: LineSink, *, label: str = "", stdin: str | None = None) -> None:
+        self.command = label or shown(argv)
+        self._errors: deque[str] = deque(maxlen=TAIL_LINES)
+        self._process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._threads = [
+            _Reader(sink).start(self._process.stdout),
+            _Reader(self._errors.append).start(self._process.stderr),
+        ]
+        if stdin is not None:
+            _feed(self._process, stdin)
+
+    @property
+    def alive(self) -> bool:
+        """Is the command still running?"""
+        return self._process.poll() is None
+
+    @property
+    def errors(self) -> str:
+        """The last lines of its error output."""
+        return "\n".join(self._errors)
+
+    def stop(self) -> int:
+        """End the command and return its status (negative: the signal that ended it)."""
+        end_group(self._process)
+        _join(self._threads)
+        return self._process.returncode if self._process.returncode is not None else -int(signal.SIGKILL)

@@ -1,0 +1,41 @@
+"""What a lab is called on its host: names that never meet those of another lab, or of another clone of this project."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Characters of the lab's own name that its prefix keeps, so that people recognise it in `ip`, `lxc-ls` and `virsh`.
+NAME_LENGTH = 8
+
+#: Hexadecimal digits that tell labs of one name in different folders apart (24 bits).
+HASH_LENGTH = 6
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A lab's name and the folder of the project that it was started from."""
+
+    name: str
+    folder: Path
+
+    @property
+    def prefix(self) -> str:
+        """At most 15 characters (Linux's limit for interface names), unique to the name and folder."""
+        digest = hashlib.sha256(f"{self.folder}\0{self.name}".encode()).hexdigest()
+        return f"{self.name[:NAME_LENGTH].rstrip('-')}-{digest[:HASH_LENGTH]}"
+
+    @property
+    def namespace(self) -> str:
+        """The lab's network namespace."""
+        return f"lab-{self.prefix}"
+
+    @property
+    def state(self) -> Path:
+        """The folder of everything that the lab keeps: rendered files, logs, runs."""
+        return self.folder / ".lab" / self.name
+
+    def machine(self, node: str) -> str:
+        """The container's or domain's name of one node."""
+        return f"{self.prefix}-{node}"

@@ -1,0 +1,91 @@
+"""One machine of the lab, as something on which commands run (over ssh, whatever the provider is)."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.command import LineSink, Result, Stream, run
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How to reach the machines: ``enter`` puts a command into the lab's network, ``ssh_config`` is Vagrant's own.
+
+    ``enter`` is a command prefix ([] where the host itself is in the lab's network). ``control_dir`` holds ssh's shared
+    connections, so that only the first command on a machine pays for a handshake.
+    """
+
+    enter: tuple[str, ...]
+    ssh_config: Path
+    control_dir: Path
+
+    def ssh(self, machine: str, *options: str) -> list[str]:
+        """The ssh command line up to and including the machine's name."""
+        return [
+            *self.enter,
+            "ssh",
+            "-F",
+            str(self.ssh_config),
+            "-o",
+            "ControlMaster=auto",
+            "-o",
+            f"ControlPath={self.control_dir}/%C",
+            "-o",
+            "ControlPersist=60",
+            *options,
+            machine,
+        ]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine by its name in the definition. All commands run as root there."""
+
+    name: str
+    channel: Channel
+
+    def run(
+        self,
+        script: str,
+        args: Sequence[str] = (),
+        *,
+        label: str | None = None,
+        timeout: float | None = 60.0,
+        sink: LineSink | None = None,
+    ) -> Result:
+        """Run a bash script (its text travels over stdin, so no quoting is lost and no secret shows in a process list).
+
+        ``args`` become $1, $2, …; ``timeout`` is in seconds. The status is not judged: call ``.check()``.
+        """
+        remote = shlex.join(["sudo", "-n", "bash", "-s", "--", *args])
+        return run(
+            [*self.channel.ssh(self.name), remote],
+            stdin=script,
+            timeout=timeout,
+            sink=sink,
+            machine=self.name,
+            label=label if label is not None else _first_line(script),
+        )
+
+    def stream(self, argv: Sequence[str], sink: LineSink, *, stdin: str | None = None) -> Stream:
+        """Start a command that goes on until stopped and hands over each line it prints (a probe).
+
+        It gets a connection of its own, so that ending it cannot disturb other commands on the machine.
+        """
+        remote = shlex.join(["sudo", "-n", *argv])
+        return Stream(
+            [*self.channel.ssh(self.name, "-o", "ControlPath=none"), remote],
+            sink,
+            label=f"{shlex.join(argv)} (on {self.name})",
+            stdin=stdin,
+        )
+
+
+def _first_line(script: str) -> str:
+    """The first line of a script that is no comment and no blank, to name it in messages."""
+    lines = [line.strip() for line in script.splitlines()]
+    telling = [line for line in lines if line and not line.startswith("#") and not line.startswith("set -")]
+    return telling[0] if telling else "(empty script)"

@@ -1,0 +1,1 @@
+"""The machines: who creates, starts, stops, cuts, pauses and removes them."""

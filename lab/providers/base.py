@@ -1,0 +1,70 @@
+"""What every provider of machines can do, and what only some can.
+
+A provider knows machines and the network they hang on, and nothing of what runs inside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from lab.command import LineSink
+
+
+class MachineState(StrEnum):
+    """A machine's state as its own hypervisor or container runtime tells it, without asking Vagrant."""
+
+    ABSENT = "absent"
+    STOPPED = "stopped"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SAVED = "saved"
+    UNKNOWN = "unknown"
+
+
+class Capability(StrEnum):
+    """What not every provider can do."""
+
+    PAUSE = "pause"
+    SNAPSHOT = "snapshot"
+
+
+class Provider(Protocol):
+    """Machines of one lab. All methods may be called again after an interruption; none needs an earlier call's memory."""
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    def prepare(self, sink: LineSink) -> None:
+        """Bring the lab's network (and daemon, where there is an own one) into shape; changes nothing when it is."""
+
+    def enter(self) -> tuple[str, ...]:
+        """The command prefix that puts a command into the lab's network, () where the host is in it."""
+
+    def up(self, nodes: Sequence[str], sink: LineSink) -> None:
+        """Create and start the machines, all at once; those that run already are left alone. Raises CommandError."""
+
+    def states(self) -> dict[str, MachineState]:
+        """The state of every machine of the definition; never calls vagrant."""
+
+    def start(self, node: str) -> None:
+        """Switch a stopped machine on."""
+
+    def stop(self, node: str) -> None:
+        """Shut a machine down in good order."""
+
+    def cut(self, node: str) -> None:
+        """Cut a machine's power: nothing inside gets a chance to say goodbye."""
+
+    def pause(self, node: str) -> None:
+        """Stop a machine's processors; its memory stays."""
+
+    def unpause(self, node: str) -> None:
+        """Let a paused machine go on."""
+
+    def leftovers(self) -> list[str]:
+        """All that lies on the host under this lab's name, in words."""
+
+    def remove_all(self, sink: LineSink) -> list[str]:
+        """Remove everything of this lab from the host; returns what was removed, in words. Nothing there is no error."""
