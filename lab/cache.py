@@ -1,0 +1,301 @@
+"""What is expensive to make is made once, outside the clone, under a key of our own inputs.
+
+An entry is a folder. It is built in a hidden sibling, described by a manifest that is written last, and moved into place
+by one rename: an entry that exists is whole. What a killed build left behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lab.errors import LabError
+
+#: Builds one entry's contents into the folder it is given; returns what the manifest shall say of it (versions).
+Builder = Callable[[Path], Mapping[str, object]]
+
+MANIFEST = "manifest.json"
+
+#: Version of the manifest's own layout; entries of another layout are built anew (it is part of the key).
+LAYOUT = 1
+
+#: Hexadecimal digits of the key that an entry's folder is called after (64 bits).
+KEY_LENGTH = 16
+
+#: Seconds to wait for another process that builds the same entry: longer than the longest build on a slow machine.
+LOCK_TIMEOUT = 3600.0
+
+GIB = 1 << 30
+
+
+class CacheError(LabError):
+    """An entry of the cache is not what it was when it was made, or cannot be made."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The folder of everything that was built once."""
+
+    root: Path
+
+    @classmethod
+    def default(cls, environ: Mapping[str, str] = os.environ) -> Cache:
+        """$HALAB_CACHE, else $XDG_CACHE_HOME/halab, else ~/.cache/halab (XDG base directory specification)."""
+        if own := environ.get("HALAB_CACHE"):
+            return cls(Path(own).absolute())
+        if xdg := environ.get("XDG_CACHE_HOME"):
+            return cls(Path(xdg).absolute() / "halab")
+        return cls(Path(environ.get("HOME") or Path.home()).absolute() / ".cache" / "halab")
+
+    def entry(self, kind: str, name: str, inputs: Mapping[str, str]) -> Entry:
+        """The entry for exactly these inputs, whether it exists or not."""
+        return Entry(self.root, kind, name, dict(inputs))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One built thing. ``inputs`` are all that decides what it contains; other inputs are another entry."""
+
+    root: Path
+    kind: str
+    name: str
+    inputs: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """Hash of the inputs."""
+        text = json.dumps([LAYOUT, self.kind, self.name, sorted(self.inputs.items())])
+        return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
+
+    @property
+    def path(self) -> Path:
+        """Where it lies once it is built."""
+        return self.root / self.kind / f"{self.name}-{self.key}"
+
+    @property
+    def ready(self) -> bool:
+        """Has it been built? (A folder appears only when its build came to the end.)"""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Inputs, versions and files. Raises CacheError when it cannot be read."""
+        try:
+            content = json.loads((self.path / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise CacheError(f"{self.path / MANIFEST}: {error}", self._repair) from error
+        if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+            raise CacheError(f"{self.path / MANIFEST} is no manifest", self._repair)
+        return content
+
+    def check(self, deep: bool = False) -> None:
+        """Raise CacheError, naming each file that is missing or whose size (``deep``: contents) has changed."""
+        wrong = list(differences(self.path, self.manifest["files"], deep))
+        if wrong:
+            shown = "\n".join(f"  {line}" for line in wrong[:10])
+            more = f"\n  … and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+            raise CacheError(f"{self.path} is damaged:\n{shown}{more}", self._repair)
+
+    def build(self, builder: Builder, refresh: bool = False, space: int = 0) -> Path:
+        """Return the entry's folder, building it when it is absent, damaged or ``refresh`` is wanted.
+
+        One process builds, others wait for it. ``space`` is the free disk space in bytes that a build needs. A damaged
+        entry (by sizes) is built anew. Raises CacheError for a full disk, an entry that a running machine uses, or a
+        build elsewhere that does not end; what the builder raises passes through.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            self._sweep()
+            if self.ready and not refresh and self._whole():
+                return self.path
+            if self.path.exists() and (user := user_of(self.path)):
+                raise CacheError(
+                    f"{self.path} must be built anew, but {user} still uses it", "destroy or halt the labs that run first"
+                )
+            require_space(self.path.parent, space, f"{self.kind} {self.name}")
+            unfinished = self._beside("building")
+            unfinished.mkdir()
+            try:
+                versions = builder(unfinished)
+                self._describe(unfinished, versions)
+                self._put(unfinished)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise self._full() from error
+                raise
+            except LabError as error:
+                if "No space left on device" in str(error):
+                    raise self._full() from error
+                raise
+            finally:
+                if unfinished.exists():
+                    remove(unfinished)
+        return self.path
+
+    @property
+    def _repair(self) -> str:
+        return "run the command again with --refresh to build it anew"
+
+    def _full(self) -> CacheError:
+        free = shutil.disk_usage(self.root).free
+        return CacheError(
+            f"the disk of {self.root} ran full while {self.kind} {self.name} was built ({free / GIB:.1f} GiB free)",
+            "free some space, or set HALAB_CACHE to a folder on another disk; nothing half-built was kept",
+        )
+
+    def _whole(self) -> bool:
+        try:
+            self.check()
+        except CacheError:
+            return False  # not lost: the caller builds it anew, which is the repair
+        return True
+
+    def _beside(self, purpose: str) -> Path:
+        return self.path.parent / f".{self.path.name}.{purpose}"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(self._beside("lock"), timeout=LOCK_TIMEOUT)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise CacheError(
+                f"another process has been building {self.kind} {self.name} for more than {LOCK_TIMEOUT:.0f} s",
+                f"look who holds {lock.lock_file}",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        """Remove what a killed build of this entry left (we hold the lock, so nobody works there)."""
+        for purpose in ("building", "old"):
+            if self._beside(purpose).exists():
+                remove(self._beside(purpose))
+
+    def _describe(self, folder: Path, versions: Mapping[str, object]) -> None:
+        manifest = {
+            "kind": self.kind,
+            "name": self.name,
+            "key": self.key,
+            "built": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "inputs": dict(sorted(self.inputs.items())),
+            "versions": dict(versions),
+            "files": listing(folder),
+        }
+        with (folder / MANIFEST).open("w") as file:
+            json.dump(manifest, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _put(self, folder: Path) -> None:
+        """Move the finished folder into place; data first, so that not even a power cut leaves a named but empty one."""
+        os.sync()
+        old = self._beside("old")
+        if self.path.exists():
+            self.path.rename(old)
+        folder.rename(self.path)
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if old.exists():
+            remove(old)
+
+
+def listing(folder: Path) -> dict[str, dict[str, object]]:
+    """Size and SHA-256 of every regular file below ``folder`` (links, devices and sockets are not listed), sorted."""
+    found = {}
+    for path in sorted(_regular(folder)):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest}
+    return found
+
+
+def differences(folder: Path, files: Mapping[str, Mapping[str, object]], deep: bool) -> Iterator[str]:
+    """What of ``files`` is not as recorded, a line a file: missing, another size, or (``deep``) other contents."""
+    for name, recorded in files.items():
+        path = folder / name
+        try:
+            status = path.lstat()
+        except OSError as error:
+            yield f"{name}: missing ({error.strerror})"
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            yield f"{name}: no regular file any more"
+        elif status.st_size != recorded["size"]:
+            yield f"{name}: {status.st_size} bytes, was {recorded['size']}"
+        elif deep:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != recorded["sha256"]:
+                    yield f"{name}: contents changed"
+
+
+def require_space(folder: Path, space: int, what: str) -> None:
+    """Raise CacheError when fewer than ``space`` bytes are free on the disk of ``folder``."""
+    free = shutil.disk_usage(folder).free
+    if free < space:
+        raise CacheError(
+            f"building {what} needs {space / GIB:.1f} GiB in {folder}, but only {free / GIB:.1f} GiB are free",
+            "free some space, or set HALAB_CACHE to a folder on another disk",
+        )
+
+
+def user_of(path: Path) -> str:
+    """A process that has a mount made of ``path`` (as source or as an overlay's layer), or "" when there is none.
+
+    Every mount namespace is looked at once, because machines have their own.
+    """
+    wanted = str(path) + "/"
+    seen: set[str] = set()
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            namespace = os.readlink(process / "ns/mnt")
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            if wanted in (process / "mountinfo").read_text():
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+        except OSError:
+            continue  # it ended meanwhile, or belongs to somebody else: then its mounts cannot be ours
+    return ""
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all it contains, even where folders in it are not writable."""
+
+    def unlock(function: Callable[..., object], name: str, _info: object) -> None:
+        if Path(name).exists() or Path(name).is_symlink():
+            os.chmod(Path(name).parent, 0o700)
+            if Path(name).is_dir() and not Path(name).is_symlink():
+                os.chmod(name, 0o700)
+                shutil.rmtree(name)
+            else:
+                os.unlink(name)
+
+    shutil.rmtree(path, onerror=unlock)
+
+
+def _regular(folder: Path) -> Iterator[Path]:
+    for base, _folders, names in os.walk(folder):
+        for name in names:
+            path = Path(base, name)
+            if stat.S_ISREG(path.lstat().st_mode) and path != folder / MANIFEST:
+                yield path

@@ -1,0 +1,146 @@
+"""System containers through vagrant-lxc, in the lab's own network namespace.
+
+Vagrant creates and starts them; all the rest (state, power, pause, removal) goes straight to LXC's own tools, which answer
+in milliseconds. LXC's control socket is per network namespace, so every call goes through ``enter``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.command import LineSink, Result, run
+from lab.identity import Identity
+from lab.providers.base import Capability, MachineState
+from lab.providers.namespace import NetworkNamespace
+from lab.providers.vagrant import LabVagrant, environment
+
+#: Seconds in which a container shuts down in good order before it counts as stuck (systemd's own stop limit is 90).
+STOP_SECONDS = 100
+
+_STATES = {
+    "RUNNING": MachineState.RUNNING,
+    "STARTING": MachineState.RUNNING,
+    "STOPPED": MachineState.STOPPED,
+    "STOPPING": MachineState.STOPPED,
+    "ABORTING": MachineState.STOPPED,
+    "FROZEN": MachineState.PAUSED,
+    "FREEZING": MachineState.PAUSED,
+}
+
+
+@dataclass(frozen=True)
+class LxcProvider:
+    """The machines of one lab as containers."""
+
+    identity: Identity
+    network: NetworkNamespace
+    nodes: tuple[str, ...]
+    lxc_path: Path = Path("/var/lib/lxc")
+    name: str = "lxc"
+    capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE}))
+
+    def prepare(self, sink: LineSink) -> None:
+        """Bring the namespace and its bridge into shape."""
+        if self.network.ensure():
+            sink(f"network namespace {self.network.name} with bridge and {self.network.host}")
+
+    def enter(self) -> tuple[str, ...]:
+        """The prefix into the lab's network."""
+        return self.network.enter()
+
+    def up(self, nodes: Sequence[str], sink: LineSink) -> None:
+        """Create and start the machines side by side; those that run already are left alone."""
+        states = self.states()
+        wanted = [node for node in nodes if states[node] is not MachineState.RUNNING]
+        if not wanted:
+            return
+        for node in wanted:
+            self._adopt(node, sink)
+        vagrant = LabVagrant(self.identity.state, self.enter(), environment(self.identity.state, self.name))
+        vagrant.up_all(wanted, self.name, sink)
+
+    def states(self) -> dict[str, MachineState]:
+        """Each machine's state as LXC tells it."""
+        if not self.network.exists:
+            found: dict[str, MachineState] = {}
+        else:
+            listing = self._lxc("ls", "--fancy", "--fancy-format", "NAME,STATE").check().stdout
+            rows = [line.split() for line in listing.splitlines()[1:] if line.strip()]
+            found = {row[0]: _STATES.get(row[1], MachineState.UNKNOWN) for row in rows if len(row) > 1}
+        return {node: found.get(self.identity.machine(node), self._state_on_disk(node)) for node in self.nodes}
+
+    def start(self, node: str) -> None:
+        """Switch a stopped machine on."""
+        self._lxc("start", "--daemon", "--name", self.identity.machine(node)).check()
+
+    def stop(self, node: str) -> None:
+        """Shut a machine down in good order (it is never killed by this: see cut)."""
+        name = self.identity.machine(node)
+        self._lxc("stop", "--name", name, "--nokill", "--timeout", str(STOP_SECONDS), timeout=STOP_SECONDS + 10).check()
+
+    def cut(self, node: str) -> None:
+        """Kill every process of the machine at once."""
+        self._lxc("stop", "--name", self.identity.machine(node), "--kill").check()
+
+    def pause(self, node: str) -> None:
+        """Freeze every process of the machine."""
+        self._lxc("freeze", "--name", self.identity.machine(node)).check()
+
+    def unpause(self, node: str) -> None:
+        """Thaw the machine."""
+        self._lxc("unfreeze", "--name", self.identity.machine(node)).check()
+
+    def leftovers(self) -> list[str]:
+        """What lies on this host under the lab's name."""
+        found = [f"container {path.name}" for path in self._containers()]
+        if self.network.exists:
+            found.append(f"network namespace {self.network.name}")
+        return found
+
+    def remove_all(self, sink: LineSink) -> list[str]:
+        """Kill and remove every container of this lab, then its network."""
+        containers = self._containers()
+        if containers:
+            self.network.ensure()  # without the namespace LXC cannot be asked about what runs in it
+        with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
+            removed = list(pool.map(self._remove_container, containers))
+        if self.network.remove():
+            removed.append(f"network namespace {self.network.name}")
+        shutil.rmtree(self.identity.state / ".vagrant", ignore_errors=True)
+        for line in removed:
+            sink(f"removed {line}")
+        return removed
+
+    def _remove_container(self, folder: Path) -> str:
+        """Kill one container and delete its folder; works on half-made ones too."""
+        self._lxc("stop", "--name", folder.name, "--kill")  # fails when it does not run: the removal below judges
+        self._lxc("wait", "--name", folder.name, "--state", "STOPPED", "--timeout", "10")
+        shutil.rmtree(folder)
+        return f"container {folder.name}"
+
+    def _containers(self) -> list[Path]:
+        """The folders of this lab's containers: of the definition's nodes, and of nodes an earlier definition had."""
+        return sorted(path for path in self.lxc_path.glob(f"{self.identity.prefix}-*") if path.is_dir())
+
+    def _state_on_disk(self, node: str) -> MachineState:
+        """A container that LXC did not list: absent, or present while its namespace is gone (after a host's restart)."""
+        present = (self.lxc_path / self.identity.machine(node) / "config").is_file()
+        return MachineState.STOPPED if present else MachineState.ABSENT
+
+    def _adopt(self, node: str, sink: LineSink) -> None:
+        """Mend what an interrupted ``vagrant up`` left: a half-made container goes, a whole one is made known to Vagrant."""
+        folder = self.lxc_path / self.identity.machine(node)
+        known = self.identity.state / ".vagrant" / "machines" / node / self.name / "id"
+        if not folder.exists():
+            return
+        if not known.is_file() or (folder / "partial").exists() or not (folder / "config").is_file():
+            sink(f"{node}: removing the half-made container of an interrupted run")
+            self._remove_container(folder)
+            known.unlink(missing_ok=True)
+
+    def _lxc(self, verb: str, *args: str, timeout: float = 60.0) -> Result:
+        return run([*self.enter(), f"lxc-{verb}", *args], timeout=timeout, label=f"lxc-{verb} {' '.join(args)}")

@@ -1,0 +1,87 @@
+"""The lab's own network namespace, and the bridge in it on which the machines hang.
+
+No address of the lab ever appears in the host's own namespace: the host reaches the lab by entering this one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from lab.command import Result, run
+from lab.errors import LabError
+
+#: Where iproute2 keeps named network namespaces (ip-netns(8)).
+NETNS_FOLDER = Path("/run/netns")
+
+#: The bridge's name. It is alone in its namespace, so that it needs no lab's name.
+BRIDGE = "br0"
+
+ENTER_SCRIPT = Path(__file__).with_name("enter.sh")
+
+
+@dataclass(frozen=True)
+class NetworkNamespace:
+    """A network namespace with one bridge; ``host`` is the address that the host has on it."""
+
+    name: str
+    host: IPv4Interface
+
+    @property
+    def path(self) -> Path:
+        """The file that keeps the namespace alive without any process in it."""
+        return NETNS_FOLDER / self.name
+
+    @property
+    def exists(self) -> bool:
+        """Is there such a namespace? (A file alone is none: a reboot leaves an empty folder, a crash may leave a file.)"""
+        return self.path.exists() and os.path.ismount(self.path)
+
+    def enter(self) -> tuple[str, ...]:
+        """The prefix that runs a command inside (see enter.sh)."""
+        return ("nsenter", f"--net={self.path}", "unshare", "--mount", str(ENTER_SCRIPT))
+
+    def ensure(self) -> bool:
+        """Make the namespace and its bridge, or finish what an interrupted call began; True when anything was missing."""
+        changed = False
+        if not self.exists:
+            self.path.unlink(missing_ok=True)
+            run(["ip", "netns", "add", self.name]).check("creating a network namespace needs root: see ./inv doctor")
+            changed = True
+        if not self._ip("link", "show", "dev", BRIDGE).ok:
+            self._ip("link", "add", BRIDGE, "type", "bridge", "forward_delay", "0").check()
+            changed = True
+        if str(self.host) not in self._ip("-o", "addr", "show", "dev", BRIDGE).check().stdout:
+            self._ip("addr", "replace", str(self.host), "dev", BRIDGE).check()
+            changed = True
+        for link in ("lo", BRIDGE):
+            self._ip("link", "set", link, "up").check()
+        return changed
+
+    def pids(self) -> list[int]:
+        """The processes that live in the namespace (those of the containers, which have their own, are not among them)."""
+        if not self.exists:
+            return []
+        return [int(pid) for pid in run(["ip", "netns", "pids", self.name]).check().stdout.split()]
+
+    def remove(self) -> bool:
+        """End what still runs inside, then remove the namespace with all in it; False when there was none."""
+        if not self.exists:
+            leftover = self.path.exists()
+            self.path.unlink(missing_ok=True)
+            return leftover
+        for pid in self.pids():
+            if pid == os.getpid():
+                raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it ended by itself between the listing and now
+        run(["ip", "netns", "delete", self.name]).check()
+        return True
+
+    def _ip(self, *args: str) -> Result:
+        return run(["ip", "-n", self.name, *args])
