@@ -6,3 +6,5 @@ Modules depend on each other in one direction only::
 
 Below all of them lie ``errors``, ``command``, ``console``, ``cache`` and ``identity``, which know nothing of labs.
 """
+
+__version__ = "1.0.0"

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -261,7 +262,7 @@ def user_of(path: Path) -> str:
 
     Every mount namespace is looked at once, because machines have their own.
     """
-    wanted = str(path) + "/"
+    wanted = re.compile(re.escape(str(path)) + r"[/ ,:\n]")
     seen: set[str] = set()
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
@@ -271,7 +272,7 @@ def user_of(path: Path) -> str:
             if namespace in seen:
                 continue
             seen.add(namespace)
-            if wanted in (process / "mountinfo").read_text():
+            if wanted.search((process / "mountinfo").read_text()):
                 return f"process {process.name} ({(process / 'comm').read_text().strip()})"
         except OSError:
             continue  # it ended meanwhile, or belongs to somebody else: then its mounts cannot be ours

@@ -39,6 +39,13 @@ class Channel:
             machine,
         ]
 
+    def forget(self, machine: str) -> None:
+        """Close the shared connection to a machine that is gone or about to go: the next command opens a new one.
+
+        There is none to close when no command ran there yet, which is no error.
+        """
+        run([*self.enter, "ssh", "-F", str(self.ssh_config), "-O", "exit", "-o", f"ControlPath={self.control_dir}/%C", machine])
+
 
 @dataclass(frozen=True)
 class Machine:

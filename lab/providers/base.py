@@ -42,6 +42,9 @@ class Provider(Protocol):
     def enter(self) -> tuple[str, ...]:
         """The command prefix that puts a command into the lab's network, () where the host is in it."""
 
+    def ssh_config(self) -> str:
+        """The text of an ssh configuration with one Host a machine that runs (see ssh_config(5))."""
+
     def up(self, nodes: Sequence[str], sink: LineSink) -> None:
         """Create and start the machines, all at once; those that run already are left alone. Raises CommandError."""
 

@@ -7,7 +7,7 @@ in milliseconds. LXC's control socket is per network namespace, so every call go
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from lab.command import LineSink, Result, run
 from lab.identity import Identity
 from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
-from lab.providers.vagrant import LabVagrant, environment
+from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
 #: Seconds in which a container shuts down in good order before it counts as stuck (systemd's own stop limit is 90).
 STOP_SECONDS = 100
@@ -38,7 +38,7 @@ class LxcProvider:
 
     identity: Identity
     network: NetworkNamespace
-    nodes: tuple[str, ...]
+    addresses: Mapping[str, str]
     lxc_path: Path = Path("/var/lib/lxc")
     name: str = "lxc"
     capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE}))
@@ -71,7 +71,12 @@ class LxcProvider:
             listing = self._lxc("ls", "--fancy", "--fancy-format", "NAME,STATE").check().stdout
             rows = [line.split() for line in listing.splitlines()[1:] if line.strip()]
             found = {row[0]: _STATES.get(row[1], MachineState.UNKNOWN) for row in rows if len(row) > 1}
-        return {node: found.get(self.identity.machine(node), self._state_on_disk(node)) for node in self.nodes}
+        return {node: found.get(self.identity.machine(node), self._state_on_disk(node)) for node in self.addresses}
+
+    def ssh_config(self) -> str:
+        """Known without asking: the addresses are the definition's, the key is Vagrant's own."""
+        hosts = [f"Host {node}\n  HostName {address}" for node, address in self.addresses.items()]
+        return "\n".join([*hosts, ssh_defaults(self.identity.state / "vagrant" / "insecure_private_key")])
 
     def start(self, node: str) -> None:
         """Switch a stopped machine on."""

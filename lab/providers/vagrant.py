@@ -60,3 +60,20 @@ def environment(state: Path, provider: str) -> dict[str, str]:
         "VAGRANT_CHECKPOINT_DISABLE": "1",
         "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
     }
+
+
+def ssh_defaults(key: Path) -> str:
+    """What holds for every machine: made for a lab whose machines come, go and come back under the same address."""
+    return f"""\
+Host *
+  User vagrant
+  IdentityFile {key}
+  IdentitiesOnly yes
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  LogLevel ERROR
+  PasswordAuthentication no
+  ConnectTimeout 5
+  ServerAliveInterval 2
+  ServerAliveCountMax 3
+"""

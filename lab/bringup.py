@@ -1,0 +1,164 @@
+"""``up``: from a definition to a healthy lab, and from wherever an earlier ``up`` stopped."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import box as boxes
+from lab import payload as payloads
+from lab.cache import Cache
+from lab.cluster.status import Status
+from lab.context import FOLDER, Lab, assemble
+from lab.definition import Definition
+from lab.errors import LabError, UsageError
+from lab.payload import seed
+from lab.plan import render, write
+from lab.plan.site import Site
+from lab.providers import choice
+from lab.providers.base import MachineState
+from lab.provisioning import Provisioner, Script, Stage, gather
+from lab.state import State
+from lab.timeline import Timeline
+from lab.topology import derive
+from lab.waiting import WaitTimeout, wait_for
+
+#: Seconds that a lab whose steps have all run is given to settle (leases, haproxy's checks, a node's first heartbeat).
+SETTLE_SECONDS = 90.0
+
+#: What cannot change while machines exist: the parts of the definition that they were born with.
+FIXED = ("network", "nodes", "provider")
+
+
+@dataclass(frozen=True)
+class Bringup:
+    """One run of ``up``. ``wanted`` is the provider asked for ("auto", "lxc", "libvirt")."""
+
+    definition: Definition
+    source: Path
+    state: State
+    wanted: str
+    stage: Stage
+    timeline: Timeline
+    refresh: bool = False
+
+    def run(self) -> tuple[Lab, Status, list[str]]:
+        """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
+        self._refuse_another_shape()
+        site = self._site()
+        done = self._render(site)
+        lab = assemble(self.definition, self.state, site)
+        done += self._boot(lab)
+        if self.stage is Stage.MACHINES:
+            return lab, lab.status(kubernetes=False), done
+        done += self._provision(lab)
+        return lab, self._settle(lab), done
+
+    def _refuse_another_shape(self) -> None:
+        """A definition that differs in what machines are born with would half apply: say so before anything is touched."""
+        if not self.state.definition.is_file() or self.state.load_site() is None:
+            return
+        from lab.definition import load
+
+        old, new = load(self.state.definition).model_dump(mode="json"), self.definition.model_dump(mode="json")
+        changed = [part for part in FIXED if old.get(part) != new.get(part)]
+        if changed:
+            raise UsageError(
+                f"lab {self.state.identity.name} exists with another definition: {', '.join(changed)} changed",
+                f"./inv destroy --lab {self.state.identity.name} first, or give the new definition a name of its own",
+            )
+
+    def _site(self) -> Site:
+        """Choose provider, box and payload; build what the cache lacks, box and payload side by side."""
+        known = self.state.load_site()
+        if known is not None and not self.refresh:
+            if self.wanted not in ("auto", known.provider):
+                raise UsageError(
+                    f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}", "./inv destroy first"
+                )
+            return known
+        chosen = choice.choose(self.wanted)
+        self.timeline.line(f"provider {chosen.provider}: {chosen.why}")
+        cache = Cache()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            payload = pool.submit(self._payload, cache)
+            box = pool.submit(self._box, cache, chosen.provider)
+            gather([payload, box])
+        site = boxes.site(chosen.provider, self.state.identity, self.definition, box.result(), payload.result())
+        if chosen.provider == "lxc" and payload.result() is not None:
+            with self.timeline.phase("image seed"):
+                seed.prepare(cache, Path(site.rootfs), Path(site.payload), self.timeline.line)
+        return site
+
+    def _payload(self, cache: Cache) -> Path | None:
+        if self.stage in (Stage.MACHINES, Stage.LOADBALANCER):
+            return None
+        with self.timeline.phase("Kubernetes payload"):
+            source = payloads.choose(self.definition.kubernetes.source)
+            return source.prepare(cache, self.timeline.line, refresh=self.refresh)
+
+    def _box(self, cache: Cache, provider: str) -> boxes.Box:
+        with self.timeline.phase("box"):
+            return boxes.build(provider, cache, FOLDER / "provision", self.timeline.line, refresh=self.refresh)
+
+    def _render(self, site: Site) -> list[str]:
+        files = render(derive(self.definition), site)
+        changed = write(files, self.state.folder)
+        self.state.write("definition.yaml", self.source.read_text())
+        self.state.store_site(site)
+        return [f"rendered {name}" for name in changed]
+
+    def _boot(self, lab: Lab) -> list[str]:
+        self.state.sockets.mkdir(parents=True, exist_ok=True)
+        self.state.sockets.chmod(0o700)
+        with self.timeline.phase("network"):
+            lab.provider.prepare(self.timeline.line)
+        absent = [name for name, state in lab.provider.states().items() if state is not MachineState.RUNNING]
+        if absent:
+            with self.timeline.phase("machines"):
+                lab.provider.up(absent, self.timeline.line)
+        self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+        return [f"started {name}" for name in absent]
+
+    def _provision(self, lab: Lab) -> list[str]:
+        _, seen = lab.observe()
+        provisioner = Provisioner(lab.topology, lab.machines, scripts(lab), self.timeline)
+        return provisioner.run(self.stage, seen)
+
+    def _settle(self, lab: Lab) -> Status:
+        """Wait until the lab says of itself that it is healthy."""
+        kubernetes = self.stage in (Stage.CONTROL_PLANE, Stage.WORKERS)
+        with self.timeline.phase("healthy"):
+            try:
+                status = wait_for(
+                    "a healthy lab",
+                    lambda: lab.status(kubernetes=kubernetes),
+                    lambda status: not self._matters(lab, status),
+                    seconds=SETTLE_SECONDS,
+                    interval=0.5,
+                )
+            except WaitTimeout as error:
+                assert isinstance(error.last, Status)
+                wrong = "\n".join(f"  - {problem}" for problem in self._matters(lab, error.last))
+                raise LabError(
+                    f"all steps ran, but the lab is not healthy after {SETTLE_SECONDS:.0f} s:\n{wrong}",
+                    "./inv status shows it live, ./inv logs gathers what is needed to find out why",
+                ) from error
+        return status
+
+    def _matters(self, lab: Lab, status: Status) -> list[str]:
+        """The problems that count at this stage: before ``workers`` a worker is rightly no member."""
+        if self.stage is not Stage.CONTROL_PLANE:
+            return list(status.problems)
+        workers = tuple(f"{node.name} is no member" for node in lab.topology.workers)
+        return [problem for problem in status.problems if not problem.startswith(workers)]
+
+
+def scripts(lab: Lab) -> dict[tuple[str, str], Script]:
+    """The rendered steps of every machine, read from the lab's folder: what a person sees there is what runs."""
+    found = {}
+    for node in lab.topology.nodes:
+        for file in sorted((lab.state.folder / "nodes" / node.name).glob("*.sh")):
+            found[node.name, file.stem] = Script(file.stem, node.name, file.read_text())
+    return found

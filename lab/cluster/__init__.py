@@ -1,0 +1,1 @@
+"""What the running lab says of itself. Nothing here changes anything."""

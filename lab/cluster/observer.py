@@ -1,0 +1,114 @@
+# Runs on a machine of the lab (python3, standard library only) and prints one JSON object: what this machine knows.
+# Arguments: the virtual IP, "master" or "worker", and the machine's own address.
+import http.client
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+
+VIP, ROLE, ADDRESS = sys.argv[1:4]
+PKI = "/etc/kubernetes/pki"
+STEPS = "/var/lib/halab/steps"
+SECONDS = 2.0
+
+
+def units(*names):
+    """Each systemd unit's active state."""
+    shown = subprocess.run(["systemctl", "is-active", *names], capture_output=True, text=True)
+    return dict(zip(names, shown.stdout.split(), strict=False))
+
+
+def addresses():
+    """Every IPv4 address of this machine."""
+    links = json.loads(subprocess.run(["ip", "-j", "-4", "addr"], capture_output=True, text=True, check=True).stdout)
+    return [info["local"] for link in links for info in link["addr_info"]]
+
+
+def backends():
+    """Name to status of every server behind this machine's haproxy, by its statistics socket."""
+    with socket.socket(socket.AF_UNIX) as stats:
+        stats.settimeout(SECONDS)
+        stats.connect("/run/haproxy/admin.sock")
+        stats.sendall(b"show stat\n")
+        text = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
+    rows = [line.split(",") for line in text.lstrip("# ").splitlines() if line]
+    head = rows[0]
+    table = [dict(zip(head, row, strict=False)) for row in rows[1:]]
+    return {row["svname"]: row["status"].split()[0] for row in table if row["svname"] not in ("FRONTEND", "BACKEND")}
+
+
+def ask(host, port, path, certificate, body=None):
+    """The JSON answer of a local TLS server to a request with a client certificate, or None with a status other than 200."""
+    context = ssl._create_unverified_context()
+    context.load_cert_chain(f"{PKI}/{certificate}.crt", f"{PKI}/{certificate}.key")
+    connection = http.client.HTTPSConnection(host, port, context=context, timeout=SECONDS)
+    try:
+        connection.request("POST" if body else "GET", path, body=body)
+        answer = connection.getresponse()
+        text = answer.read()
+        return json.loads(text) if answer.status == 200 and text[:1] in b"{[" else None
+    finally:
+        connection.close()
+
+
+def nodes():
+    items = ask(ADDRESS, 6443, "/api/v1/nodes", "apiserver-kubelet-client")["items"]
+    return [
+        {
+            "name": item["metadata"]["name"],
+            "ready": any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", [])),
+            "address": next((a["address"] for a in item["status"].get("addresses", []) if a["type"] == "InternalIP"), ""),
+            "version": item["status"]["nodeInfo"]["kubeletVersion"],
+        }
+        for item in items
+    ]
+
+
+def leases():
+    items = ask(ADDRESS, 6443, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver-kubelet-client")["items"]
+    return {item["metadata"]["name"]: item["spec"].get("holderIdentity") or "" for item in items}
+
+
+def etcd():
+    """The members as this machine's etcd knows them, and its own view of who leads."""
+    certificate = "etcd/healthcheck-client"
+    members = ask("127.0.0.1", 2379, "/v3/cluster/member/list", certificate, "{}")["members"]
+    status = ask("127.0.0.1", 2379, "/v3/maintenance/status", certificate, "{}")
+    return {
+        "id": status["header"]["member_id"],
+        "leader": status.get("leader", ""),
+        "members": [
+            {"id": member["ID"], "name": member.get("name", ""), "peer_urls": member.get("peerURLs", [])} for member in members
+        ],
+    }
+
+
+def attempt(found, name, look, *args):
+    """Put what ``look`` finds under ``name``; what went wrong is said too, not lost."""
+    try:
+        found[name] = look(*args)
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException, subprocess.SubprocessError) as error:
+        found.setdefault("errors", {})[name] = f"{type(error).__name__}: {error}"
+
+
+def main():
+    found = {
+        "hostname": socket.gethostname(),
+        "joined": os.path.exists("/var/lib/halab/joined"),
+        "kubeadm_traces": os.path.isdir("/etc/kubernetes/manifests"),
+        "steps": {step: open(f"{STEPS}/{step}").read().strip() for step in os.listdir(STEPS)} if os.path.isdir(STEPS) else {},
+    }
+    attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")
+    attempt(found, "addresses", addresses)
+    if ROLE == "master":
+        attempt(found, "backends", backends)
+        if found["joined"]:
+            attempt(found, "nodes", nodes)
+            attempt(found, "leases", leases)
+            attempt(found, "etcd", etcd)
+    json.dump(found, sys.stdout)
+
+
+main()

@@ -1,0 +1,200 @@
+"""The lab's status: one picture folded from what every machine said, and what is wrong with it.
+
+Pure: the same observations give the same status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Network
+from typing import Any
+
+from lab.cluster.observation import Observation
+from lab.providers.base import MachineState
+from lab.topology import Node, Topology
+
+#: The leases that decide who schedules and who controls.
+LEADERS = ("kube-scheduler", "kube-controller-manager")
+
+
+@dataclass(frozen=True)
+class LoadBalancer:
+    """One master's haproxy and keepalived. ``backends`` maps each server to haproxy's word for it ("UP", "DOWN", …)."""
+
+    haproxy: str
+    keepalived: str
+    backends: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of etcd; ``name`` is empty for a member that was added and never started."""
+
+    id: str
+    name: str
+    peer_urls: tuple[str, ...]
+    leads: bool
+
+
+@dataclass(frozen=True)
+class KubernetesNode:
+    """One node as the API shows it."""
+
+    name: str
+    ready: bool
+    address: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """The lab at one moment. ``problems`` is empty when all is well."""
+
+    lab: str
+    provider: str
+    endpoint: str
+    vip: str
+    holders: tuple[str, ...]
+    machines: tuple[Mapping[str, str], ...]
+    loadbalancers: Mapping[str, LoadBalancer]
+    nodes: tuple[KubernetesNode, ...]
+    leases: Mapping[str, str]
+    etcd: tuple[Member, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def healthy(self) -> bool:
+        """Is nothing wrong?"""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data, with the verdict in words."""
+        data = asdict(self)
+        data["verdict"] = "healthy" if self.healthy else "degraded"
+        return data
+
+
+def holder_host(identity: str) -> str:
+    """The host part of a lease's holder ("host_uuid"): only that tells whether the holder moved to another machine."""
+    return identity.rpartition("_")[0] or identity
+
+
+def fold(
+    topology: Topology,
+    provider: str,
+    states: Mapping[str, MachineState],
+    observations: Mapping[str, Observation],
+    *,
+    kubernetes: bool = True,
+) -> Status:
+    """Make one status of all observations; ``kubernetes`` false judges machines and load balancers only."""
+    vip = str(topology.vip)
+    holders = tuple(name for name, seen in observations.items() if vip in seen.get("addresses", ()))
+    masters = {node.name: observations.get(node.name, {}) for node in topology.masters}
+    balancers = {
+        name: LoadBalancer(
+            seen.get("units", {}).get("haproxy", "unknown"),
+            seen.get("units", {}).get("keepalived", "unknown"),
+            seen.get("backends", {}),
+        )
+        for name, seen in masters.items()
+    }
+    nodes = next((tuple(KubernetesNode(**node) for node in seen["nodes"]) for seen in masters.values() if "nodes" in seen), ())
+    leases = next((seen["leases"] for seen in masters.values() if "leases" in seen), {})
+    status = Status(
+        lab=topology.definition.name,
+        provider=provider,
+        endpoint=topology.endpoint,
+        vip=vip,
+        holders=holders,
+        machines=tuple(
+            {"name": node.name, "role": node.role, "address": str(node.address), "state": str(states[node.name])}
+            for node in topology.nodes
+        ),
+        loadbalancers=balancers,
+        nodes=nodes,
+        leases={name: holder_host(holder) for name, holder in leases.items() if name in LEADERS},
+        etcd=_members(masters),
+    )
+    problems = [*_machine_problems(topology, states, observations), *_balancer_problems(topology, status, kubernetes)]
+    if kubernetes:
+        problems += [*_node_problems(topology, status), *_etcd_problems(topology, status, masters)]
+    return Status(**{**status.__dict__, "problems": tuple(problems)})
+
+
+def _members(masters: Mapping[str, Observation]) -> tuple[Member, ...]:
+    for seen in masters.values():
+        if "etcd" in seen:
+            leader = seen["etcd"]["leader"]
+            return tuple(
+                Member(member["id"], member["name"], tuple(member["peer_urls"]), member["id"] == leader)
+                for member in seen["etcd"]["members"]
+            )
+    return ()
+
+
+def _machine_problems(
+    topology: Topology, states: Mapping[str, MachineState], observations: Mapping[str, Observation]
+) -> list[str]:
+    problems = []
+    for node in topology.nodes:
+        if states[node.name] is not MachineState.RUNNING:
+            problems.append(f"machine {node.name} is {states[node.name]}")
+        elif "unreachable" in observations.get(node.name, {}):
+            problems.append(f"machine {node.name} runs but does not answer: {observations[node.name]['unreachable']}")
+    return problems
+
+
+def _balancer_problems(topology: Topology, status: Status, kubernetes: bool) -> list[str]:
+    problems = []
+    if len(status.holders) != 1:
+        held = "nobody" if not status.holders else " and ".join(status.holders)
+        problems.append(f"virtual IP {status.vip} is held by {held}")
+    for name, balancer in status.loadbalancers.items():
+        problems += [
+            f"{unit} on {name} is {state}"
+            for unit, state in (("haproxy", balancer.haproxy), ("keepalived", balancer.keepalived))
+            if state != "active"
+        ]
+        if kubernetes and balancer.haproxy == "active":
+            down = [master.name for master in topology.masters if balancer.backends.get(master.name) != "UP"]
+            if down:
+                problems.append(f"haproxy on {name} sees no apiserver on {', '.join(down)}")
+    return problems
+
+
+def _node_problems(topology: Topology, status: Status) -> list[str]:
+    seen = {node.name: node for node in status.nodes}
+    problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in topology.nodes]
+    missing = [f"lease {name} has no holder" for name in LEADERS if not status.leases.get(name)]
+    return [problem for problem in problems if problem] + missing
+
+
+def _node_problem(node: Node, seen: KubernetesNode | None, subnet: IPv4Network) -> str:
+    if seen is None:
+        return f"{node.name} is no member of the cluster"
+    if not seen.ready:
+        return f"node {node.name} is not Ready"
+    if seen.address != str(node.address):
+        return f"node {node.name} says its address is {seen.address}, not {node.address} in {subnet} (kubelet --node-ip)"
+    return ""
+
+
+def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Observation]) -> list[str]:
+    problems = []
+    names = {member.name for member in status.etcd}
+    for node in topology.masters:
+        if node.name not in names:
+            problems.append(f"{node.name} is no member of etcd")
+        elif "etcd" not in masters[node.name]:
+            problems.append(f"etcd on {node.name} does not answer")
+    expected = {node.name: f"https://{node.address}:2380" for node in topology.masters}
+    for member in status.etcd:
+        if not member.name:
+            problems.append(f"etcd has a member that never started ({', '.join(member.peer_urls)})")
+        elif expected.get(member.name) not in member.peer_urls:
+            problems.append(f"etcd member {member.name} is reached at {', '.join(member.peer_urls)}, not in the lab's subnet")
+    if status.etcd and not any(member.leads for member in status.etcd):
+        problems.append("etcd has no leader")
+    return problems

@@ -1,0 +1,57 @@
+"""``./inv enter``, ``ssh`` and ``kubectl``: hand the terminal to another program inside the lab's network."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from lab.context import Lab, open_lab
+from lab.errors import UsageError
+from lab.providers.vagrant import environment
+
+
+def enter(name: str, definition: str, words: Sequence[str]) -> None:
+    """A shell, or one command, inside the lab's network; vagrant, kubectl and curl to the VIP work there."""
+    lab = open_lab(name, definition)
+    command = list(words) or [os.environ.get("SHELL", "/bin/sh")]
+    _become([*lab.provider.enter(), *command], {**_environment(lab), "HALAB": lab.identity.name})
+
+
+def ssh(name: str, definition: str, words: Sequence[str]) -> None:
+    """A shell, or one command, on a machine."""
+    lab = open_lab(name, definition)
+    if not words:
+        raise UsageError("which machine?", f"./inv ssh NODE [CMD …] with one of {', '.join(lab.machines)}")
+    machine = lab.machine(words[0])
+    terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
+    remote = " ".join(words[1:]) if len(words) > 1 else "exec sudo -i"
+    if len(words) > 1:
+        remote = f"sudo -n -- sh -c {_quoted(remote)}"
+    _become([*lab.channel.ssh(machine.name, *terminal), remote], {})
+
+
+def kubectl(name: str, definition: str, words: Sequence[str]) -> None:
+    """kubectl with the administrator's credential, against the virtual IP."""
+    lab = open_lab(name, definition)
+    _become([*lab.provider.enter(), "kubectl", *words], _environment(lab))
+
+
+def _environment(lab: Lab) -> Mapping[str, str]:
+    """What makes vagrant and kubectl find this lab."""
+    tools = [f"{lab.site.payload}/bin"] if lab.site.payload else []
+    return {
+        **environment(lab.state.folder, lab.provider.name),
+        "KUBECONFIG": str(lab.state.kubeconfig),
+        "PATH": os.pathsep.join([*tools, os.environ.get("PATH", os.defpath)]),
+    }
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _become(argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Become the other program: its exit status, its terminal, its signals."""
+    sys.stdout.flush()
+    os.execvpe(argv[0], list(argv), {**os.environ, **env})

@@ -1,0 +1,51 @@
+"""``./inv status``."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab import console
+from lab.cluster.status import Status
+from lab.commands.show import machines_table
+from lab.context import Lab, open_lab
+from lab.errors import ExitStatus
+
+#: Seconds between two looks with --watch.
+WATCH_SECONDS = 1.0
+
+
+def run(name: str, definition: str, *, as_json: bool, watch: bool) -> None:
+    """Show the lab once, or again and again; a degraded lab gives exit status 1."""
+    lab = open_lab(name, definition)
+    if watch:
+        console.watch(lambda: _picture(lab.status(kubernetes=_has_kubernetes(lab))), WATCH_SECONDS)
+        return
+    status = lab.status(kubernetes=_has_kubernetes(lab))
+    if as_json:
+        console.raw(json.dumps(status.as_json(), indent=1) + "\n")
+    else:
+        console.out.print(_picture(status))
+    if not status.healthy:
+        raise SystemExit(ExitStatus.FAIL)
+
+
+def _has_kubernetes(lab: Lab) -> bool:
+    """Was the lab brought further than its load balancer?"""
+    return bool(lab.site.payload)
+
+
+def _picture(status: Status) -> RenderableType:
+    columns, rows = machines_table(status)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    verdict = Text("healthy", style="green bold") if status.healthy else Text("degraded", style="red bold")
+    head = Text.assemble((f"lab {status.lab}", "bold"), f" ({status.provider})  endpoint {status.endpoint}  ", verdict)
+    problems = [Text(f"  ✗ {problem}", style="red") for problem in status.problems]
+    return Group(head, "", table, *([Text(""), *problems] if problems else []))

@@ -1,0 +1,52 @@
+"""``./inv up``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lab import console
+from lab.bringup import Bringup
+from lab.commands.show import machines_table, phases_table
+from lab.context import DEFAULT_DEFINITION, FOLDER
+from lab.definition import load
+from lab.errors import UsageError
+from lab.identity import Identity
+from lab.provisioning import Stage
+from lab.state import State
+from lab.timeline import Timeline
+
+PROVIDERS = ("auto", "libvirt", "lxc")
+
+
+def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, verbose: bool) -> None:
+    """Bring a lab up and say where the time went."""
+    source = Path(definition).resolve() if definition else DEFAULT_DEFINITION
+    stage = _stage(until)
+    wanted = load(source)
+    if provider and provider not in PROVIDERS:
+        raise UsageError(f"--provider {provider}: no such provider", f"one of {', '.join(PROVIDERS)}")
+    state = State(Identity(lab or wanted.name, FOLDER))
+    started = time.strftime("%Y%m%d-%H%M%S")
+    with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
+        timeline = Timeline(progress)
+        work = Bringup(wanted, source, state, provider or wanted.provider, stage, timeline, refresh)
+        try:
+            made, status, done = work.run()
+        finally:
+            if timeline.phases:
+                timeline.store(state.runs / f"{started}-up" / "phases.json")
+    if done:
+        console.table("Where the time went", *phases_table(timeline))
+    console.say("")
+    console.table(f"Lab {state.identity.name} ({made.provider.name})", *machines_table(status))
+    console.say("")
+    nothing = "" if done else "; nothing had to change"
+    console.say(f"{status.endpoint} answers, held by {', '.join(status.holders)}; {timeline.elapsed:.1f} s{nothing}", "green bold")
+
+
+def _stage(until: str) -> Stage:
+    try:
+        return Stage(until)
+    except ValueError:
+        raise UsageError(f"--until {until}: no such stage", f"one of {', '.join(Stage)}") from None

@@ -1,0 +1,106 @@
+"""The command line: Invoke, with this project's exit statuses, and with ssh, kubectl and enter taking all that follows as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from invoke import Collection, Program
+from invoke.exceptions import CollectionNotFound, Exit, ParseError
+
+from lab import __version__
+from lab.errors import ExitStatus, LabError, UsageError
+
+FOLDER = Path(__file__).resolve().parent.parent
+
+#: Tasks that hand on every word behind them.
+VERBATIM = ("ssh", "kubectl", "enter")
+
+#: Options of our own that may stand before the words that are handed on.
+OWN_OPTIONS = ("--lab", "--definition")
+
+
+class LabProgram(Program):
+    """Invoke's program, whose exceptions reach the caller: Invoke's own ``run`` turns them into its exit statuses."""
+
+    def carry_out(self, argv: list[str]) -> None:
+        """Parse the command line and run its tasks (the steps of invoke.Program.run)."""
+        self.create_config()
+        self.parse_core(argv)
+        self.parse_collection()
+        self.parse_tasks()
+        self.parse_cleanup()
+        self.update_config()
+        self.execute()
+
+
+def split_verbatim(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Part a command line into what Invoke reads and what the task hands on.
+
+    Pure: (["ssh", "--lab", "a", "master1", "ls", "-l"]) gives (["ssh", "--lab", "a"], ["master1", "ls", "-l"]).
+    """
+    if not argv or argv[0] not in VERBATIM:
+        return argv, []
+    own = 1
+    while own < len(argv):
+        name, equals, _ = argv[own].partition("=")
+        if name not in OWN_OPTIONS:
+            break
+        own += 1 if equals else 2
+    return argv[:own], argv[own:]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    own, handed_on = split_verbatim(words)
+    if handed_on in (["--help"], ["-h"]):
+        own, handed_on = [*own, "--help"], []
+    import tasks
+
+    tasks.HANDED_ON[:] = handed_on
+    program = LabProgram(version=__version__, namespace=Collection.from_module(tasks), name="inv", binary="./inv")
+    try:
+        program.carry_out(["inv", *own])
+    except (ParseError, CollectionNotFound) as error:
+        return _failed(UsageError(str(error), "./inv --list shows every command, ./inv --help COMMAND its options"))
+    except LabError as error:
+        return _failed(error)
+    except Exit as error:
+        if error.message:
+            sys.stderr.write(f"{error.message}\n")
+        return int(error.code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        return int(ExitStatus.INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitStatus.GOOD)
+    except Exception as error:  # noqa: BLE001  the outermost layer: everything that escapes is a fault of the program
+        return _fault(error)
+    return int(ExitStatus.GOOD)
+
+
+def _failed(error: LabError) -> int:
+    from lab import console
+
+    console.fail(error)
+    return int(error.status)
+
+
+def _fault(error: Exception) -> int:
+    """Say that it is not the reader's fault, and what to send to whoever carries the project on."""
+    report = FOLDER / ".lab" / "fault.txt"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text("".join(traceback.format_exception(error)))
+    sys.stderr.write(
+        f"this is a fault of the program, not of your lab: {type(error).__name__}: {error}\n"
+        f"  → report it with {report} and the command that you typed\n"
+    )
+    return int(ExitStatus.FAULT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""The order in which machines become a cluster. Knows order only: what a step does stands in provision/.
+
+::
+
+    every machine   node, (masters: haproxy, keepalived), containerd, kubernetes     side by side
+    first master    init, once the virtual IP answers
+    other masters   join, one after another (etcd admits one new member at a time)
+    workers         join, side by side, as soon as the first master is up
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from lab.cluster.observation import Observation
+from lab.command import CommandError, Result
+from lab.machine import Machine
+from lab.timeline import Timeline
+from lab.topology import Node, Topology
+from lab.waiting import wait_for
+
+#: kubeadm's own limits add up to about ten minutes (kubelet 4, API 4, etcd 2): give up later than it does.
+STEP_SECONDS = 660.0
+
+#: Seconds for the virtual IP to appear once keepalived runs on the masters.
+VIP_SECONDS = 30.0
+
+RECORD = 'mkdir -p /var/lib/halab/steps && echo "$2" > "/var/lib/halab/steps/$1"'
+
+MINT = Path(__file__).parent.parent / "provision" / "kubernetes" / "mint.sh"
+
+
+class Stage(StrEnum):
+    """How far ``up`` goes."""
+
+    MACHINES = "machines"
+    LOADBALANCER = "loadbalancer"
+    CONTROL_PLANE = "control-plane"
+    WORKERS = "workers"
+
+
+@dataclass(frozen=True)
+class Script:
+    """One rendered step of one machine."""
+
+    step: str
+    node: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """Tells whether a machine has been through this very text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Provisioner:
+    """Runs steps on machines. ``scripts`` maps (node, step) to the rendered step."""
+
+    topology: Topology
+    machines: Mapping[str, Machine]
+    scripts: Mapping[tuple[str, str], Script]
+    timeline: Timeline
+
+    def run(self, stage: Stage, seen: Mapping[str, Observation], *, again: bool = False) -> list[str]:
+        """Bring all machines to ``stage``; returns what was done, as "NODE STEP".
+
+        ``seen`` tells which steps each machine has been through; ``again`` runs the steps that may be repeated even so.
+        Raises CommandError of the first step that failed, once the others that were under way have ended.
+        """
+        done: list[str] = []
+        if stage is Stage.MACHINES:
+            return done
+        work = _Work(self, seen, again, done)
+        with ThreadPoolExecutor(max_workers=len(self.topology.nodes) * 2) as pool:
+            balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
+            rest = [] if stage is not Stage.LOADBALANCER else [
+                pool.submit(work.steps, node, ["node"]) for node in self.topology.workers
+            ]
+            if stage is Stage.LOADBALANCER:
+                gather([*balanced.values(), *rest])
+                gather([pool.submit(work.steps, node, ["answerer"]) for node in self.topology.masters])
+                return done
+            prepared = {
+                node.name: pool.submit(work.prepare, node, balanced.get(node.name)) for node in self.topology.nodes
+            }
+            self._cluster(stage, work, pool, balanced, prepared)
+        return done
+
+    def _cluster(
+        self,
+        stage: Stage,
+        work: _Work,
+        pool: ThreadPoolExecutor,
+        balanced: Mapping[str, Future[None]],
+        prepared: Mapping[str, Future[None]],
+    ) -> None:
+        first, *others = self.topology.masters
+        gather([prepared[first.name], *balanced.values()])
+        if not work.joined(first):
+            self._await_vip(first)
+        work.steps(first, ["init"])
+        joins = []
+        if stage is Stage.WORKERS:
+            joins = [
+                pool.submit(work.join, node, first, prepared[node.name]) for node in self.topology.workers
+            ]
+        for node in others:
+            work.join(node, first, prepared[node.name])
+        gather([*joins, *prepared.values()])
+
+    def _await_vip(self, first: Node) -> None:
+        """kubeadm speaks to its own endpoint at once: somebody must hold the virtual IP before init."""
+        with self.timeline.phase("virtual IP"):
+            wait_for(
+                f"a holder of the virtual IP {self.topology.vip}",
+                lambda: [
+                    node.name
+                    for node in self.topology.masters
+                    if self.machines[node.name].run(f"ip -o addr show to {self.topology.vip}/32").check().stdout.strip()
+                ],
+                lambda holders: len(holders) == 1,
+                seconds=VIP_SECONDS,
+                hint=f"./inv ssh {first.name} journalctl -u keepalived -u haproxy",
+            )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The steps of one run, and what was done so far."""
+
+    owner: Provisioner
+    seen: Mapping[str, Observation]
+    again: bool
+    done: list[str]
+
+    def joined(self, node: Node) -> bool:
+        """Was the machine a member when the run began?"""
+        return bool(self.seen.get(node.name, {}).get("joined"))
+
+    def balance(self, node: Node) -> None:
+        """Name, network and the master's share of the load balancer."""
+        self.steps(node, ["node", "haproxy", "keepalived"])
+
+    def prepare(self, node: Node, before: Future[None] | None) -> None:
+        """All that a machine needs before kubeadm."""
+        if before is None:
+            self.steps(node, ["node"])
+        else:
+            before.result()
+        self.steps(node, ["containerd", "kubernetes"])
+
+    def join(self, node: Node, first: Node, before: Future[None]) -> None:
+        """Join one machine with a credential minted for it alone."""
+        before.result()
+        if self.joined(node):
+            return
+        with self.owner.timeline.phase("credential", node.name):
+            credential = mint(self.owner.machines[first.name], node)
+        self.steps(node, ["join"], credential)
+
+    def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        """Run the steps that the machine has not been through with this very text."""
+        recorded = self.seen.get(node.name, {}).get("steps", {})
+        for name in names:
+            script = self.owner.scripts[node.name, name]
+            once = name in ("init", "join")
+            if once and self.joined(node):
+                continue
+            if not once and not self.again and recorded.get(name) == script.digest:
+                continue
+            run_step(self.owner.machines[node.name], script, self.owner.timeline, env)
+            self.done.append(f"{node.name} {name}")
+
+
+def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[str, str] | None = None) -> Result:
+    """Run one step and record on the machine that it has been through it. ``env`` may hold secrets: it travels over stdin."""
+    exports = "".join(f"export {name}='{value}'\n" for name, value in (env or {}).items())
+    with timeline.phase(script.step, machine.name):
+        result = machine.run(
+            exports + script.text,
+            timeout=STEP_SECONDS,
+            sink=lambda line: timeline.line(line, machine.name),
+            label=f"step {script.step}",
+        )
+        if not result.ok:
+            raise CommandError(
+                result, f"once mended, ./inv up goes on from here; to look: ./inv ssh {machine.name}, ./inv logs"
+            )
+        machine.run(RECORD, [script.step, script.digest]).check()
+    return result
+
+
+def mint(machine: Machine, node: Node) -> dict[str, str]:
+    """A fresh credential for ``node`` to join with, from a healthy control plane. Kept nowhere: put it into an environment."""
+    result = machine.run(MINT.read_text(), [node.role], label="mint a join credential")
+    if not result.ok:
+        raise CommandError(Result(result.command, result.status, "", result.stderr, result.duration, result.machine))
+    names = ["JOIN_TOKEN", "JOIN_CA_HASH", "JOIN_CERTIFICATE_KEY"]
+    return dict(zip(names, result.stdout.split(), strict=False))
+
+
+def gather(futures: Sequence[Future[Any]]) -> None:
+    """Wait for all, then raise the first failure: nothing goes on in the background after an error was shown."""
+    errors = [error for error in (future.exception() for future in futures) if error is not None]
+    if errors:
+        raise errors[0]
+
+
+def reset(machine: Machine, clean: str) -> None:
+    """Take a machine out of whatever cluster it was in (``clean`` is the rendered clean script)."""
+    machine.run(clean + "\nclean\n", timeout=120.0, label="clean").check()

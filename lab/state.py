@@ -1,0 +1,99 @@
+"""What a lab keeps in its folder: the definition it was made from, the site it was made for, and who works on it now."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lab.errors import LabError
+from lab.identity import Identity
+from lab.plan.site import Site
+
+
+@dataclass(frozen=True)
+class State:
+    """The folder .lab/NAME/ of one lab."""
+
+    identity: Identity
+
+    @property
+    def folder(self) -> Path:
+        """The folder itself."""
+        return self.identity.state
+
+    @property
+    def definition(self) -> Path:
+        """A copy of the definition that the lab was brought up from."""
+        return self.folder / "definition.yaml"
+
+    @property
+    def ssh_config(self) -> Path:
+        """How ssh reaches the machines."""
+        return self.folder / "ssh_config"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's credential, readable by its owner only."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def runs(self) -> Path:
+        """A folder a run."""
+        return self.folder / "runs"
+
+    @property
+    def sockets(self) -> Path:
+        """Shared ssh connections; not in the folder, because a socket's path may have 107 characters only (unix(7))."""
+        base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))
+        return base / "halab" / self.identity.prefix
+
+    def load_site(self) -> Site | None:
+        """The site that the lab was made for, or None before its first ``up``."""
+        file = self.folder / "site.json"
+        if not file.is_file():
+            return None
+        try:
+            data: dict[str, Any] = json.loads(file.read_text())
+            return Site(identity=self.identity, **data)
+        except (ValueError, TypeError) as error:
+            raise LabError(f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew") from error
+
+    def store_site(self, site: Site) -> None:
+        """Keep the site."""
+        data = asdict(site)
+        del data["identity"]
+        self.write("site.json", json.dumps(data, indent=1) + "\n")
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> Path:
+        """Write a file of the folder whole or not at all."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_name(f".{file.name}.new")
+        new.touch(mode=mode)
+        new.chmod(mode)
+        new.write_text(text)
+        new.replace(file)
+        return file
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one command at a time may change a lab; raises LabError when another one is at it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise LabError(
+                f"another command is changing lab {self.identity.name}", "wait for it, or end it, then try again"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()

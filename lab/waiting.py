@@ -1,0 +1,44 @@
+"""Waiting for something to become true: always with a deadline, and with what was last seen when it passes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from lab.errors import LabError
+
+Seen = TypeVar("Seen")
+
+
+class WaitTimeout(LabError):
+    """The deadline passed; ``last`` is what was seen last."""
+
+    def __init__(self, what: str, seconds: float, last: object, hint: str) -> None:
+        self.last = last
+        super().__init__(f"waited {seconds:.0f} s for {what}; last seen: {last}", hint)
+
+
+def wait_for(
+    what: str,
+    look: Callable[[], Seen],
+    good: Callable[[Seen], bool],
+    *,
+    seconds: float,
+    interval: float = 0.2,
+    hint: str = "",
+) -> Seen:
+    """Look every ``interval`` seconds until ``good`` says yes to what was seen, and return that.
+
+    For states that nobody announces; where there is an event, wait for the event. Raises WaitTimeout.
+    """
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while True:
+        seen = look()
+        if good(seen):
+            return seen
+        if time.monotonic() >= deadline:
+            raise WaitTimeout(what, seconds, seen, hint)
+        pause.wait(interval)

@@ -1,0 +1,112 @@
+"""Invoke tasks: read arguments, call lab/, show results. No logic of its own.
+
+Imports stand inside the tasks: ``./inv --list`` must answer at once.
+"""
+
+from __future__ import annotations
+
+from invoke import Context, task
+
+#: What stood behind ssh, kubectl or enter on the command line (lab.program puts it here, untouched).
+HANDED_ON: list[str] = []
+
+COMMON = {
+    "lab": "the lab's name (default: the definition's)",
+    "definition": "the lab's definition (default: configs/ha.yaml)",
+}
+
+
+@task(
+    help={
+        **COMMON,
+        "provider": "auto, libvirt or lxc (default: the definition's)",
+        "until": "stop after this stage: machines, loadbalancer, control-plane or workers",
+        "refresh": "build box and payload anew even when the cache has them",
+        "verbose": "show every line that machines and builds print",
+    }
+)
+def up(
+    _: Context,
+    definition: str = "",
+    provider: str = "",
+    until: str = "workers",
+    lab: str = "",
+    refresh: bool = False,
+    verbose: bool = False,
+) -> None:
+    """Render, boot, provision and wait until healthy; goes on where an earlier one stopped."""
+    from lab.commands import up
+
+    up.run(definition, lab, provider, until, refresh=refresh, verbose=verbose)
+
+
+@task(help=COMMON)
+def plan(_: Context, definition: str = "", lab: str = "", provider: str = "") -> None:
+    """Render everything into the lab's folder and show it; touches nothing else."""
+    from lab.commands import plan
+
+    plan.run(definition, lab, provider)
+
+
+@task(help={**COMMON, "all": "also the kept runs and rendered files"})
+def destroy(_: Context, lab: str = "", definition: str = "", all: bool = False) -> None:
+    """Remove all that up made; a second one is no error."""
+    from lab.commands import destroy
+
+    destroy.run(lab, definition, everything=all)
+
+
+@task(help={**COMMON, "json": "for programs", "watch": "again and again until Ctrl-C"})
+def status(_: Context, lab: str = "", definition: str = "", json: bool = False, watch: bool = False) -> None:
+    """Machines, VIP holder, backends, nodes, leases, etcd members."""
+    from lab.commands import status
+
+    status.run(lab, definition, as_json=json, watch=watch)
+
+
+@task(iterable=["case"], help={**COMMON, "case": "a case's name; may be given several times (default: all)"})
+def verify(_: Context, case: list[str], lab: str = "", definition: str = "") -> None:
+    """Run the validation cases against the running lab, heal every fault made, write a run folder."""
+    from lab.commands import verify
+
+    verify.run(lab, definition, tuple(case))
+
+
+@task(help=COMMON)
+def enter(_: Context, lab: str = "", definition: str = "") -> None:
+    """A shell, or one command, inside the lab's network: ./inv enter [CMD …]."""
+    from lab.commands import handover
+
+    handover.enter(lab, definition, HANDED_ON)
+
+
+@task(help=COMMON)
+def ssh(_: Context, lab: str = "", definition: str = "") -> None:
+    """A shell, or one command, on a machine: ./inv ssh NODE [CMD …]."""
+    from lab.commands import handover
+
+    handover.ssh(lab, definition, HANDED_ON)
+
+
+@task(help=COMMON)
+def kubectl(_: Context, lab: str = "", definition: str = "") -> None:
+    """kubectl through the virtual IP: ./inv kubectl ARGS …"""
+    from lab.commands import handover
+
+    handover.kubectl(lab, definition, HANDED_ON)
+
+
+@task(help={"provider": "auto, libvirt or lxc", **COMMON})
+def doctor(_: Context, definition: str = "", provider: str = "", lab: str = "") -> None:
+    """Can this machine run it, what would be chosen and why."""
+    from lab.commands import doctor
+
+    doctor.run(definition, lab, provider)
+
+
+@task(help={"fast": "static checks and pure tests only", "all": "the long tests too"})
+def test(_: Context, fast: bool = False, all: bool = False) -> None:
+    """The project's own tests."""
+    from lab.commands import test
+
+    test.run(fast=fast, everything=all)
