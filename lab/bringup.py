@@ -75,14 +75,15 @@ class Bringup:
         if known is not None and not self.refresh:
             if self.wanted not in ("auto", known.provider):
                 raise UsageError(
-                    f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}", "./inv destroy first"
+                    f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}",
+                    "./inv destroy first",
                 )
             return known
         chosen = choice.choose(self.wanted)
         self.timeline.line(f"provider {chosen.provider}: {chosen.why}")
         cache = Cache()
         with ThreadPoolExecutor(max_workers=2) as pool:
-            payload = pool.submit(self._payload, cache)
+            payload = pool.submit(self._payload, cache, chosen.provider)
             box = pool.submit(self._box, cache, chosen.provider)
             gather([payload, box])
         site = boxes.site(chosen.provider, self.state.identity, self.definition, box.result(), payload.result())
@@ -91,8 +92,9 @@ class Bringup:
                 seed.prepare(cache, Path(site.rootfs), Path(site.payload), self.timeline.line)
         return site
 
-    def _payload(self, cache: Cache) -> Path | None:
-        if self.stage in (Stage.MACHINES, Stage.LOADBALANCER):
+    def _payload(self, cache: Cache, provider: str) -> Path | None:
+        """Containers are born with the payload mounted; virtual machines get it when Kubernetes' turn comes."""
+        if provider == "libvirt" and self.stage in (Stage.MACHINES, Stage.LOADBALANCER):
             return None
         with self.timeline.phase("Kubernetes payload"):
             source = payloads.choose(self.definition.kubernetes.source)
@@ -124,7 +126,13 @@ class Bringup:
     def _provision(self, lab: Lab) -> list[str]:
         _, seen = lab.observe()
         provisioner = Provisioner(lab.topology, lab.machines, scripts(lab), self.timeline)
-        return provisioner.run(self.stage, seen)
+        done = provisioner.run(self.stage, seen)
+        if self.stage in (Stage.CONTROL_PLANE, Stage.WORKERS) and (done or not self.state.kubeconfig.is_file()):
+            first = lab.machines[lab.topology.masters[0].name]
+            # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
+            credential = first.run("cat /etc/kubernetes/admin.conf").check().stdout
+            self.state.write("kubeconfig", credential, 0o600)
+        return done
 
     def _settle(self, lab: Lab) -> Status:
         """Wait until the lab says of itself that it is healthy."""

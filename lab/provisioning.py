@@ -6,6 +6,9 @@
     first master    init, once the virtual IP answers
     other masters   join, one after another (etcd admits one new member at a time)
     workers         join, side by side, as soon as the first master is up
+
+Where a cluster exists already, machines that are not in it join through a member that answers. A cluster that lost its
+quorum because a join was killed half-way cannot be saved; it is begun again from init, and that is said.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from typing import Any
 
 from lab.cluster.observation import Observation
 from lab.command import CommandError, Result
+from lab.errors import LabError
 from lab.machine import Machine
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
-from lab.waiting import wait_for
+from lab.waiting import WaitTimeout, wait_for
 
 #: kubeadm's own limits add up to about ten minutes (kubelet 4, API 4, etcd 2): give up later than it does.
 STEP_SECONDS = 660.0
@@ -33,7 +37,14 @@ VIP_SECONDS = 30.0
 
 RECORD = 'mkdir -p /var/lib/halab/steps && echo "$2" > "/var/lib/halab/steps/$1"'
 
-MINT = Path(__file__).parent.parent / "provision" / "kubernetes" / "mint.sh"
+#: Seconds for an apiserver of an existing cluster to answer: a whole lab that was just switched on needs about 30.
+API_SECONDS = 90.0
+
+#: Scripts that run on a control plane while another machine joins, and the one that undoes an attempt.
+KUBERNETES = Path(__file__).parent.parent / "provision" / "kubernetes"
+MINT = KUBERNETES / "mint.sh"
+FORGET = KUBERNETES / "forget-member.sh"
+CLEAN = KUBERNETES / "clean.sh"
 
 
 class Stage(StrEnum):
@@ -77,12 +88,15 @@ class Provisioner:
         done: list[str] = []
         if stage is Stage.MACHINES:
             return done
-        work = _Work(self, seen, again, done)
+        members = {name for name, observation in seen.items() if observation.get("joined")}
+        work = _Work(self, seen, again, done, members)
         with ThreadPoolExecutor(max_workers=len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
-            rest = [] if stage is not Stage.LOADBALANCER else [
-                pool.submit(work.steps, node, ["node"]) for node in self.topology.workers
-            ]
+            rest = (
+                []
+                if stage is not Stage.LOADBALANCER
+                else [pool.submit(work.steps, node, ["node"]) for node in self.topology.workers]
+            )
             if stage is Stage.LOADBALANCER:
                 gather([*balanced.values(), *rest])
                 gather([pool.submit(work.steps, node, ["answerer"]) for node in self.topology.masters])
@@ -101,19 +115,56 @@ class Provisioner:
         balanced: Mapping[str, Future[None]],
         prepared: Mapping[str, Future[None]],
     ) -> None:
-        first, *others = self.topology.masters
-        gather([prepared[first.name], *balanced.values()])
-        if not work.joined(first):
-            self._await_vip(first)
-        work.steps(first, ["init"])
+        seed = self._seed(work)
+        if seed is None:
+            seed = self.topology.masters[0]
+            gather([prepared[seed.name], *balanced.values()])
+            self._await_vip(seed)
+            work.steps(seed, ["init"])
         joins = []
         if stage is Stage.WORKERS:
-            joins = [
-                pool.submit(work.join, node, first, prepared[node.name]) for node in self.topology.workers
-            ]
-        for node in others:
-            work.join(node, first, prepared[node.name])
+            joins = [pool.submit(work.join, node, seed, prepared[node.name]) for node in self.topology.workers]
+        for node in self.topology.masters:
+            if node.name != seed.name:
+                work.join(node, seed, prepared[node.name])
         gather([*joins, *prepared.values()])
+
+    def _seed(self, work: _Work) -> Node | None:
+        """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
+        members = [node for node in self.topology.masters if work.joined(node)]
+        if not members:
+            return None
+        try:
+            with self.timeline.phase("control plane answers"):
+                return wait_for(
+                    "an apiserver on " + " or ".join(node.name for node in members),
+                    lambda: next((node for node in members if self._answers(node)), None),
+                    lambda node: node is not None,
+                    seconds=API_SECONDS,
+                    interval=1.0,
+                )
+        except WaitTimeout:
+            half = [node.name for node in self.topology.masters if work.half_joined(node)]
+            if not half:
+                raise LabError(
+                    f"no apiserver answers on {', '.join(node.name for node in members)}, though they are members",
+                    "./inv status and ./inv logs help to find out why; ./inv destroy, then ./inv up, begins afresh",
+                ) from None
+            self.timeline.line(
+                f"etcd has lost its quorum: {', '.join(half)} was added and never started. Starting again from init"
+            )
+            self._start_again(work)
+            return None
+
+    def _answers(self, node: Node) -> bool:
+        probe = f"curl --silent --insecure --fail --max-time 2 --output /dev/null https://{node.address}:6443/readyz"
+        return self.machines[node.name].run(probe, timeout=10.0).ok
+
+    def _start_again(self, work: _Work) -> None:
+        """Take every machine out of the cluster that cannot be saved."""
+        with self.timeline.phase("start again"), ThreadPoolExecutor() as pool:
+            gather([pool.submit(reset, self.machines[node.name], CLEAN.read_text()) for node in self.topology.nodes])
+        work.members.clear()
 
     def _await_vip(self, first: Node) -> None:
         """kubeadm speaks to its own endpoint at once: somebody must hold the virtual IP before init."""
@@ -139,10 +190,15 @@ class _Work:
     seen: Mapping[str, Observation]
     again: bool
     done: list[str]
+    members: set[str]
 
     def joined(self, node: Node) -> bool:
-        """Was the machine a member when the run began?"""
-        return bool(self.seen.get(node.name, {}).get("joined"))
+        """Was the machine a member of the cluster when the run began (and is the cluster still that one)?"""
+        return node.name in self.members
+
+    def half_joined(self, node: Node) -> bool:
+        """Did an earlier run begin to make it a member, and not come to the end?"""
+        return bool(self.seen.get(node.name, {}).get("kubeadm_traces")) and not self.joined(node)
 
     def balance(self, node: Node) -> None:
         """Name, network and the master's share of the load balancer."""
@@ -156,13 +212,17 @@ class _Work:
             before.result()
         self.steps(node, ["containerd", "kubernetes"])
 
-    def join(self, node: Node, first: Node, before: Future[None]) -> None:
+    def join(self, node: Node, seed: Node, before: Future[None]) -> None:
         """Join one machine with a credential minted for it alone."""
         before.result()
         if self.joined(node):
             return
+        machine = self.owner.machines[seed.name]
         with self.owner.timeline.phase("credential", node.name):
-            credential = mint(self.owner.machines[first.name], node)
+            if node.is_master:
+                forgotten = machine.run(FORGET.read_text(), [f"https://{node.address}:2380"], label="forget a stale etcd member")
+                self.owner.timeline.line(forgotten.check().stdout, node.name)
+            credential = mint(machine, node)
         self.steps(node, ["join"], credential)
 
     def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:

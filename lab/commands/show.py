@@ -20,7 +20,13 @@ def phases_table(timeline: Timeline) -> Rows:
         before = round(phase.start / total * width)
         length = max(1, round(phase.duration / total * width))
         rows.append(
-            [phase.machine or "host", phase.name, f"{phase.start:7.1f}", f"{phase.duration:7.1f}", dim(" " * before + "━" * length)]
+            [
+                phase.machine or "host",
+                phase.name,
+                f"{phase.start:7.1f}",
+                f"{phase.duration:7.1f}",
+                dim(" " * before + "━" * length),
+            ]
         )
     rows.append(["", "total", "", f"{total:7.1f}", ""])
     return ["machine", "phase", "from s", "took s", ""], rows
@@ -47,7 +53,8 @@ def machines_table(status: Status) -> Rows:
                 good("holds the VIP") if name in status.holders else dim("–"),
                 _backends(up, len(balancer.backends)) if balancer else dim("–"),
                 (good("leads") if member.leads else "member") if member else dim("–"),
-                ", ".join(lease.removeprefix("kube-") for lease, holder in status.leases.items() if holder == name) or dim("–"),
+                ", ".join(lease.removeprefix("kube-") for lease, holder in status.leases.items() if holder == name)
+                or dim("–"),
             ]
         )
     return ["machine", "role", "address", "state", "node", "VIP", "backends up", "etcd", "leases"], rows

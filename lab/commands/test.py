@@ -20,7 +20,10 @@ def run(*, fast: bool, everything: bool) -> None:
         started = time.monotonic()
         console.say(f"── {name}", "bold")
         ok = subprocess.run(argv, cwd=FOLDER, check=False).returncode == 0
-        console.say(f"   {name}: {'good' if ok else 'FAILED'}, {time.monotonic() - started:.1f} s", "green" if ok else "red bold")
+        console.say(
+            f"   {name}: {'good' if ok else 'FAILED'}, {time.monotonic() - started:.1f} s",
+            "green" if ok else "red bold",
+        )
         if not ok:
             failed.append(name)
     if failed:
@@ -44,4 +47,6 @@ def checks(*, fast: bool, everything: bool) -> list[tuple[str, Sequence[str]]]:
 
 def shell_files(folder: Path) -> list[Path]:
     """Every plain shell script of the project (rendered ones are checked by the tests of the plan)."""
-    return sorted([folder / "inv", folder / ".ci" / "run", *folder.glob("lab/**/*.sh"), *folder.glob("provision/**/*.sh")])
+    return sorted(
+        [folder / "inv", folder / ".ci" / "run", *folder.glob("lab/**/*.sh"), *folder.glob("provision/**/*.sh")]
+    )

@@ -21,7 +21,7 @@ PROVIDERS = ("auto", "libvirt", "lxc")
 
 def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, verbose: bool) -> None:
     """Bring a lab up and say where the time went."""
-    source = Path(definition).resolve() if definition else DEFAULT_DEFINITION
+    source = source_of(definition)
     stage = _stage(until)
     wanted = load(source)
     if provider and provider not in PROVIDERS:
@@ -42,7 +42,15 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     console.table(f"Lab {state.identity.name} ({made.provider.name})", *machines_table(status))
     console.say("")
     nothing = "" if done else "; nothing had to change"
-    console.say(f"{status.endpoint} answers, held by {', '.join(status.holders)}; {timeline.elapsed:.1f} s{nothing}", "green bold")
+    console.say(
+        f"{status.endpoint} answers, held by {', '.join(status.holders)}; {timeline.elapsed:.1f} s{nothing}",
+        "green bold",
+    )
+
+
+def source_of(definition: str) -> Path:
+    """The definition's file: the one named on the command line, else the default."""
+    return Path(definition).resolve() if definition else DEFAULT_DEFINITION
 
 
 def _stage(until: str) -> Stage:

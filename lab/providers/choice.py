@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from lab.errors import LabError
@@ -51,5 +52,6 @@ def make(name: str, identity: Identity, topology: Topology) -> Provider:
         return libvirt.make(identity, topology)
     if os.geteuid() != 0:
         raise LabError("system containers need root on this host", "sudo ./inv up, or --provider libvirt")
-    network = NetworkNamespace(identity.namespace, topology.host)
+    host = IPv4Interface(f"{topology.gateway}/{topology.prefix_length}")
+    network = NetworkNamespace(identity.namespace, host)
     return LxcProvider(identity, network, {node.name: str(node.address) for node in topology.nodes})

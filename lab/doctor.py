@@ -1,0 +1,114 @@
+"""Can this host run a lab? Looks only; every finding says what it means and what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from lab import payload as payloads
+from lab.cache import default_root
+from lab.definition import Definition
+from lab.providers import choice
+
+#: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2 GiB, machines 2 GiB (measured).
+DISK_BYTES = 10 * 2**30
+
+#: Bytes of memory that a lab of containers takes at most (issue's bound for four machines).
+MEMORY_BYTES = 3 * 2**30
+
+
+class Grade(StrEnum):
+    """How a finding bears on a lab."""
+
+    GOOD = "good"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, what was seen, what it means; ``hint`` says what to do about it."""
+
+    subject: str
+    seen: str
+    grade: Grade
+    hint: str = ""
+
+
+def examine(definition: Definition, wanted: str) -> list[Finding]:
+    """Look at everything a lab of this definition needs on this host."""
+    chosen = choice.choose(wanted)
+    looks: list[Callable[[], Finding]] = [
+        lambda: Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
+        lambda: _privileges(chosen.provider),
+        lambda: _cgroups(chosen.provider),
+        lambda: _filesystem(chosen.provider),
+        _memory,
+        _disk,
+        lambda: _payload(definition),
+    ]
+    return [look() for look in looks]
+
+
+def _privileges(provider: str) -> Finding:
+    if os.geteuid() == 0:
+        return Finding("privileges", "root", Grade.GOOD)
+    if provider == "lxc":
+        return Finding("privileges", "not root", Grade.BAD, "system containers need root: sudo ./inv up")
+    return Finding(
+        "privileges", "not root", Grade.NOTE, "enough with a system libvirt and membership in its group (libvirt)"
+    )
+
+
+def _cgroups(provider: str) -> Finding:
+    version = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
+    if provider == "lxc" and version == "v2":
+        return Finding("cgroups", "v2", Grade.NOTE, "Kubernetes v1.20.2 in containers is proven on v1 only")
+    return Finding("cgroups", version, Grade.GOOD)
+
+
+def _filesystem(provider: str) -> Finding:
+    known = Path("/proc/filesystems").read_text().split()
+    if provider == "lxc" and "overlay" not in known and shutil.which("modprobe") is None:
+        return Finding(
+            "overlay", "the kernel does not know it", Grade.BAD, "machines share the box's root through overlayfs"
+        )
+    return Finding("overlay", "known" if "overlay" in known else "a module, loaded when needed", Grade.GOOD)
+
+
+def _memory() -> Finding:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    grade = Grade.GOOD if available >= MEMORY_BYTES else Grade.BAD
+    return Finding(
+        "memory",
+        f"{available / 2**30:.1f} GiB available",
+        grade,
+        "" if grade is Grade.GOOD else "a lab takes up to 3 GiB",
+    )
+
+
+def _disk() -> Finding:
+    root = default_root()
+    place = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    grade = Grade.GOOD if free >= DISK_BYTES else Grade.BAD
+    return Finding(
+        "disk",
+        f"{free / 2**30:.0f} GiB free for the cache in {root}",
+        grade,
+        "" if grade is Grade.GOOD else "10 GiB are needed; HALAB_CACHE names another place",
+    )
+
+
+def _payload(definition: Definition) -> Finding:
+    source = definition.kubernetes.source
+    try:
+        chosen = payloads.choose(source)
+    except Exception as error:  # noqa: BLE001  whatever stops it is the finding
+        return Finding("Kubernetes", f"source {source}: {error}", Grade.BAD)
+    return Finding("Kubernetes", f"{chosen.version} from source {chosen.name}: {chosen.available().why}", Grade.GOOD)
