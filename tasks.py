@@ -5,7 +5,8 @@ Imports stand inside the tasks: ``./inv --list`` must answer at once.
 
 from __future__ import annotations
 
-from invoke import Context, task
+from invoke.context import Context
+from invoke.tasks import task
 
 #: What stood behind ssh, kubectl or enter on the command line (lab.program puts it here, untouched).
 HANDED_ON: list[str] = []
@@ -40,7 +41,7 @@ def up(
     up.run(definition, lab, provider, until, refresh=refresh, verbose=verbose)
 
 
-@task(help=COMMON)
+@task(help={**COMMON, "provider": "auto, libvirt or lxc"})
 def plan(_: Context, definition: str = "", lab: str = "", provider: str = "") -> None:
     """Render everything into the lab's folder and show it; touches nothing else."""
     from lab.commands import plan
@@ -96,12 +97,12 @@ def kubectl(_: Context, lab: str = "", definition: str = "") -> None:
     handover.kubectl(lab, definition, HANDED_ON)
 
 
-@task(help={"provider": "auto, libvirt or lxc", **COMMON})
-def doctor(_: Context, definition: str = "", provider: str = "", lab: str = "") -> None:
+@task(help={"provider": "auto, libvirt or lxc", "definition": COMMON["definition"]})
+def doctor(_: Context, definition: str = "", provider: str = "") -> None:
     """Can this machine run it, what would be chosen and why."""
     from lab.commands import doctor
 
-    doctor.run(definition, lab, provider)
+    doctor.run(definition, provider)
 
 
 @task(help={"fast": "static checks and pure tests only", "all": "the long tests too"})

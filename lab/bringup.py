@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import box as boxes
-from lab import payload as payloads
-from lab.cache import Cache
 from lab.cluster.status import Status
-from lab.context import FOLDER, Lab, assemble
+from lab.context import Lab, assemble
 from lab.definition import Definition
 from lab.errors import LabError, UsageError
-from lab.payload import seed
 from lab.plan import render, write
 from lab.plan.site import Site
-from lab.providers import choice
 from lab.providers.base import MachineState
-from lab.provisioning import Provisioner, Script, Stage, gather
+from lab.provisioning import Provisioner, Script, Stage
+from lab.siting import make_site
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
@@ -56,7 +51,7 @@ class Bringup:
         return lab, self._settle(lab), done
 
     def _refuse_another_shape(self) -> None:
-        """A definition that differs in what machines are born with would half apply: say so before anything is touched."""
+        """A definition that differs in what machines are born with would half apply: say so before anything else."""
         if not self.state.definition.is_file() or self.state.load_site() is None:
             return
         from lab.definition import load
@@ -70,7 +65,7 @@ class Bringup:
             )
 
     def _site(self) -> Site:
-        """Choose provider, box and payload; build what the cache lacks, box and payload side by side."""
+        """The site that the lab was made for, or a new one (box and payload are built when the cache lacks them)."""
         known = self.state.load_site()
         if known is not None and not self.refresh:
             if self.wanted not in ("auto", known.provider):
@@ -79,30 +74,7 @@ class Bringup:
                     "./inv destroy first",
                 )
             return known
-        chosen = choice.choose(self.wanted)
-        self.timeline.line(f"provider {chosen.provider}: {chosen.why}")
-        cache = Cache()
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            payload = pool.submit(self._payload, cache, chosen.provider)
-            box = pool.submit(self._box, cache, chosen.provider)
-            gather([payload, box])
-        site = boxes.site(chosen.provider, self.state.identity, self.definition, box.result(), payload.result())
-        if chosen.provider == "lxc" and payload.result() is not None:
-            with self.timeline.phase("image seed"):
-                seed.prepare(cache, Path(site.rootfs), Path(site.payload), self.timeline.line)
-        return site
-
-    def _payload(self, cache: Cache, provider: str) -> Path | None:
-        """Containers are born with the payload mounted; virtual machines get it when Kubernetes' turn comes."""
-        if provider == "libvirt" and self.stage in (Stage.MACHINES, Stage.LOADBALANCER):
-            return None
-        with self.timeline.phase("Kubernetes payload"):
-            source = payloads.choose(self.definition.kubernetes.source)
-            return source.prepare(cache, self.timeline.line, refresh=self.refresh)
-
-    def _box(self, cache: Cache, provider: str) -> boxes.Box:
-        with self.timeline.phase("box"):
-            return boxes.build(provider, cache, FOLDER / "provision", self.timeline.line, refresh=self.refresh)
+        return make_site(self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh)
 
     def _render(self, site: Site) -> list[str]:
         files = render(derive(self.definition), site)

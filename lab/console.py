@@ -1,6 +1,7 @@
 """All that a person sees in the terminal. The only module that prints.
 
-Long work shows live progress, a row a machine, where the output is a terminal; elsewhere plain lines, each complete in itself.
+Long work shows live progress, a row a machine, where the output is a terminal; elsewhere plain lines, each complete in
+itself.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def fail(error: LabError) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> None:
     """A table; cells may carry their own style."""
-    shown = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    shown = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
@@ -89,7 +92,11 @@ class Progress:
         self._current: dict[tuple[str, str], float] = {}
         self._last: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._live = Live(get_renderable=self._rows, console=out, refresh_per_second=8, transient=True) if out.is_terminal else None
+        self._live = (
+            Live(get_renderable=self._rows, console=out, refresh_per_second=8, transient=True)
+            if out.is_terminal
+            else None
+        )
         self._stop = threading.Event()
 
     def __enter__(self) -> Progress:
@@ -100,7 +107,9 @@ class Progress:
             threading.Thread(target=self._remind, daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         if self._live is not None:
             self._live.stop()
@@ -129,7 +138,10 @@ class Progress:
             self._current.pop((phase.machine, phase.name), None)
         mark = Text(" ✓ ", style="green") if phase.ok else Text(" ✗ ", style="red bold")
         text = Text.assemble(
-            (self._stamp(), "dim"), mark, f"{phase.machine or 'host':<10} {phase.name:<24}", (f"{phase.duration:6.1f} s", "bold")
+            (self._stamp(), "dim"),
+            mark,
+            f"{phase.machine or 'host':<10} {phase.name:<24}",
+            (f"{phase.duration:6.1f} s", "bold"),
         )
         if self._live is not None:
             self._live.console.print(text)
@@ -145,14 +157,21 @@ class Progress:
             for (machine, phase), begun in sorted(self._current.items()):
                 took = f"{time.monotonic() - begun:5.1f} s"
                 said = self._last.get(machine, "")[: max(10, out.width - 50)]
-                rows.add_row(Spinner("dots"), machine or "host", phase, took, Text(said, style="dim", no_wrap=True, overflow="ellipsis"))
+                rows.add_row(
+                    Spinner("dots"),
+                    machine or "host",
+                    phase,
+                    took,
+                    Text(said, style="dim", no_wrap=True, overflow="ellipsis"),
+                )
         return Group(Text(f"{self._title}  {self._stamp().strip()}", style="bold"), rows)
 
     def _remind(self) -> None:
         while not self._stop.wait(STILL_SECONDS):
             with self._lock:
                 running = ", ".join(
-                    f"{machine or 'host'} {phase} ({time.monotonic() - begun:.0f} s)" for (machine, phase), begun in self._current.items()
+                    f"{machine or 'host'} {phase} ({time.monotonic() - begun:.0f} s)"
+                    for (machine, phase), begun in self._current.items()
                 )
             if running:
                 say(f"{self._stamp()}   still at: {running}")

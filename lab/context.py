@@ -54,7 +54,9 @@ class Lab:
     def machine(self, name: str) -> Machine:
         """One machine by its name. Raises UsageError that lists the names."""
         if name not in self.machines:
-            raise UsageError(f"lab {self.identity.name} has no machine {name!r}", f"its machines: {', '.join(self.machines)}")
+            raise UsageError(
+                f"lab {self.identity.name} has no machine {name!r}", f"its machines: {', '.join(self.machines)}"
+            )
         return self.machines[name]
 
     def observe(self) -> tuple[dict[str, MachineState], dict[str, Observation]]:
@@ -77,12 +79,16 @@ class Lab:
             if probe.ok:
                 return node, machine
             said.append(f"{node.name}: {probe.tail(1)}")
-        raise LabError("no apiserver answers through the virtual IP\n" + "\n".join(said), "./inv status shows what is wrong")
+        raise LabError(
+            "no apiserver answers through the virtual IP\n" + "\n".join(said), "./inv status shows what is wrong"
+        )
 
     def kubectl(self, *args: str, timeout: float = 60.0) -> Result:
         """Run kubectl on the first master that takes it, through the virtual IP; the status is not judged."""
         _, machine = self.control_plane()
-        return machine.run('kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"', list(args), timeout=timeout, label="kubectl")
+        return machine.run(
+            'kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"', list(args), timeout=timeout, label="kubectl"
+        )
 
 
 def find(lab: str = "", definition: str = "") -> State:
@@ -103,7 +109,8 @@ def open_lab(lab: str = "", definition: str = "") -> Lab:
     if site is None or not state.definition.is_file():
         known = sorted(path.parent.name for path in (FOLDER / ".lab").glob("*/site.json"))
         raise LabError(
-            f"there is no lab {state.identity.name}", f"./inv up makes it; labs here: {', '.join(known) if known else 'none'}"
+            f"there is no lab {state.identity.name}",
+            f"./inv up makes it; labs here: {', '.join(known) if known else 'none'}",
         )
     return assemble(load(state.definition), state, site)
 

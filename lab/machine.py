@@ -44,7 +44,19 @@ class Channel:
 
         There is none to close when no command ran there yet, which is no error.
         """
-        run([*self.enter, "ssh", "-F", str(self.ssh_config), "-O", "exit", "-o", f"ControlPath={self.control_dir}/%C", machine])
+        run(
+            [
+                *self.enter,
+                "ssh",
+                "-F",
+                str(self.ssh_config),
+                "-O",
+                "exit",
+                "-o",
+                f"ControlPath={self.control_dir}/%C",
+                machine,
+            ]
+        )
 
 
 @dataclass(frozen=True)

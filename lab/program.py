@@ -1,4 +1,4 @@
-"""The command line: Invoke, with this project's exit statuses, and with ssh, kubectl and enter taking all that follows as it is."""
+"""The command line: Invoke, with this project's exit statuses; ssh, kubectl and enter take what follows as it is."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from invoke import Collection, Program
+from invoke.collection import Collection
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
+from invoke.program import Program
 
 from lab import __version__
 from lab.errors import ExitStatus, LabError, UsageError

@@ -1,4 +1,4 @@
-"""What a lab keeps in its folder: the definition it was made from, the site it was made for, and who works on it now."""
+"""What a lab keeps in its folder: the definition it was made from, the site it was made for, and who works on it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class State:
             data: dict[str, Any] = json.loads(file.read_text())
             return Site(identity=self.identity, **data)
         except (ValueError, TypeError) as error:
-            raise LabError(f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew") from error
+            raise LabError(
+                f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew"
+            ) from error
 
     def store_site(self, site: Site) -> None:
         """Keep the site."""

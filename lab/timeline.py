@@ -14,8 +14,11 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of work. ``machine`` is "" for the host itself; ``start`` and ``duration`` are seconds, ``start`` counted
-    from the beginning of the timeline; ``ok`` is false for a phase that failed or was interrupted."""
+    """One phase of work.
+
+    ``machine`` is "" for the host itself; ``start`` and ``duration`` are in seconds, ``start`` counted from the
+    beginning of the timeline; ``ok`` is false for a phase that failed or was interrupted.
+    """
 
     machine: str
     name: str

@@ -2,31 +2,33 @@
 # Arguments: the virtual IP, "master" or "worker", and the machine's own address.
 import http.client
 import json
-import os
 import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 VIP, ROLE, ADDRESS = sys.argv[1:4]
 PKI = "/etc/kubernetes/pki"
-STEPS = "/var/lib/halab/steps"
+HALAB = Path("/var/lib/halab")
 SECONDS = 2.0
 
 
-def units(*names):
+def units(*names: str) -> dict[str, str]:
     """Each systemd unit's active state."""
     shown = subprocess.run(["systemctl", "is-active", *names], capture_output=True, text=True)
     return dict(zip(names, shown.stdout.split(), strict=False))
 
 
-def addresses():
+def addresses() -> list[str]:
     """Every IPv4 address of this machine."""
     links = json.loads(subprocess.run(["ip", "-j", "-4", "addr"], capture_output=True, text=True, check=True).stdout)
     return [info["local"] for link in links for info in link["addr_info"]]
 
 
-def backends():
+def backends() -> dict[str, str]:
     """Name to status of every server behind this machine's haproxy, by its statistics socket."""
     with socket.socket(socket.AF_UNIX) as stats:
         stats.settimeout(SECONDS)
@@ -39,8 +41,8 @@ def backends():
     return {row["svname"]: row["status"].split()[0] for row in table if row["svname"] not in ("FRONTEND", "BACKEND")}
 
 
-def ask(host, port, path, certificate, body=None):
-    """The JSON answer of a local TLS server to a request with a client certificate, or None with a status other than 200."""
+def ask(host: str, port: int, path: str, certificate: str, body: str | None = None) -> Any:
+    """A local TLS server's JSON answer to a request with a client certificate; None when it did not answer 200."""
     context = ssl._create_unverified_context()
     context.load_cert_chain(f"{PKI}/{certificate}.crt", f"{PKI}/{certificate}.key")
     connection = http.client.HTTPSConnection(host, port, context=context, timeout=SECONDS)
@@ -53,25 +55,31 @@ def ask(host, port, path, certificate, body=None):
         connection.close()
 
 
-def nodes():
+def nodes() -> list[dict[str, Any]]:
+    """Every node as the local apiserver shows it."""
     items = ask(ADDRESS, 6443, "/api/v1/nodes", "apiserver-kubelet-client")["items"]
     return [
         {
             "name": item["metadata"]["name"],
             "ready": any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", [])),
-            "address": next((a["address"] for a in item["status"].get("addresses", []) if a["type"] == "InternalIP"), ""),
+            "address": next(
+                (a["address"] for a in item["status"].get("addresses", []) if a["type"] == "InternalIP"), ""
+            ),
             "version": item["status"]["nodeInfo"]["kubeletVersion"],
         }
         for item in items
     ]
 
 
-def leases():
-    items = ask(ADDRESS, 6443, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver-kubelet-client")["items"]
+def leases() -> dict[str, str]:
+    """Who holds each lease of the control plane."""
+    items = ask(
+        ADDRESS, 6443, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver-kubelet-client"
+    )["items"]
     return {item["metadata"]["name"]: item["spec"].get("holderIdentity") or "" for item in items}
 
 
-def etcd():
+def etcd() -> dict[str, Any]:
     """The members as this machine's etcd knows them, and its own view of who leads."""
     certificate = "etcd/healthcheck-client"
     members = ask("127.0.0.1", 2379, "/v3/cluster/member/list", certificate, "{}")["members"]
@@ -80,12 +88,13 @@ def etcd():
         "id": status["header"]["member_id"],
         "leader": status.get("leader", ""),
         "members": [
-            {"id": member["ID"], "name": member.get("name", ""), "peer_urls": member.get("peerURLs", [])} for member in members
+            {"id": member["ID"], "name": member.get("name", ""), "peer_urls": member.get("peerURLs", [])}
+            for member in members
         ],
     }
 
 
-def attempt(found, name, look, *args):
+def attempt(found: dict[str, Any], name: str, look: Callable[..., Any], *args: str) -> None:
     """Put what ``look`` finds under ``name``; what went wrong is said too, not lost."""
     try:
         found[name] = look(*args)
@@ -93,12 +102,19 @@ def attempt(found, name, look, *args):
         found.setdefault("errors", {})[name] = f"{type(error).__name__}: {error}"
 
 
-def main():
-    found = {
+def steps() -> dict[str, str]:
+    """Each step that this machine has been through, with the digest of its text."""
+    folder = HALAB / "steps"
+    return {file.name: file.read_text().strip() for file in folder.iterdir()} if folder.is_dir() else {}
+
+
+def main() -> None:
+    """Look at everything, then print it."""
+    found: dict[str, Any] = {
         "hostname": socket.gethostname(),
-        "joined": os.path.exists("/var/lib/halab/joined"),
-        "kubeadm_traces": os.path.isdir("/etc/kubernetes/manifests"),
-        "steps": {step: open(f"{STEPS}/{step}").read().strip() for step in os.listdir(STEPS)} if os.path.isdir(STEPS) else {},
+        "joined": (HALAB / "joined").exists(),
+        "kubeadm_traces": Path("/etc/kubernetes/manifests").is_dir(),
+        "steps": steps(),
     }
     attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")
     attempt(found, "addresses", addresses)

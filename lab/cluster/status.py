@@ -100,8 +100,10 @@ def fold(
         )
         for name, seen in masters.items()
     }
-    nodes = next((tuple(KubernetesNode(**node) for node in seen["nodes"]) for seen in masters.values() if "nodes" in seen), ())
-    leases = next((seen["leases"] for seen in masters.values() if "leases" in seen), {})
+    nodes = next(
+        (tuple(KubernetesNode(**node) for node in seen["nodes"]) for seen in masters.values() if "nodes" in seen), ()
+    )
+    leases: Mapping[str, str] = next((seen["leases"] for seen in masters.values() if "leases" in seen), {})
     status = Status(
         lab=topology.definition.name,
         provider=provider,
@@ -177,7 +179,9 @@ def _node_problem(node: Node, seen: KubernetesNode | None, subnet: IPv4Network) 
     if not seen.ready:
         return f"node {node.name} is not Ready"
     if seen.address != str(node.address):
-        return f"node {node.name} says its address is {seen.address}, not {node.address} in {subnet} (kubelet --node-ip)"
+        return (
+            f"node {node.name} says its address is {seen.address}, not {node.address} in {subnet} (kubelet --node-ip)"
+        )
     return ""
 
 
@@ -194,7 +198,9 @@ def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Obs
         if not member.name:
             problems.append(f"etcd has a member that never started ({', '.join(member.peer_urls)})")
         elif expected.get(member.name) not in member.peer_urls:
-            problems.append(f"etcd member {member.name} is reached at {', '.join(member.peer_urls)}, not in the lab's subnet")
+            problems.append(
+                f"etcd member {member.name} is reached at {', '.join(member.peer_urls)}, not in the lab's subnet"
+            )
     if status.etcd and not any(member.leads for member in status.etcd):
         problems.append("etcd has no leader")
     return problems

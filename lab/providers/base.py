@@ -31,10 +31,15 @@ class Capability(StrEnum):
 
 
 class Provider(Protocol):
-    """Machines of one lab. All methods may be called again after an interruption; none needs an earlier call's memory."""
+    """Machines of one lab. Every method may be called again after an interruption; none relies on an earlier call."""
 
-    name: str
-    capabilities: frozenset[Capability]
+    @property
+    def name(self) -> str:
+        """Its word on the command line and for Vagrant."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What it can do beyond what every provider can."""
 
     def prepare(self, sink: LineSink) -> None:
         """Bring the lab's network (and daemon, where there is an own one) into shape; changes nothing when it is."""
@@ -70,4 +75,4 @@ class Provider(Protocol):
         """All that lies on the host under this lab's name, in words."""
 
     def remove_all(self, sink: LineSink) -> list[str]:
-        """Remove everything of this lab from the host; returns what was removed, in words. Nothing there is no error."""
+        """Remove everything of this lab from the host; returns what was removed, in words. Nothing there: no error."""

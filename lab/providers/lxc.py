@@ -1,7 +1,7 @@
 """System containers through vagrant-lxc, in the lab's own network namespace.
 
-Vagrant creates and starts them; all the rest (state, power, pause, removal) goes straight to LXC's own tools, which answer
-in milliseconds. LXC's control socket is per network namespace, so every call goes through ``enter``.
+Vagrant creates and starts them; all the rest (state, power, pause, removal) goes straight to LXC's own tools, which
+answer in milliseconds. LXC's control socket is per network namespace, so every call goes through ``enter``.
 """
 
 from __future__ import annotations
@@ -132,12 +132,12 @@ class LxcProvider:
         return sorted(path for path in self.lxc_path.glob(f"{self.identity.prefix}-*") if path.is_dir())
 
     def _state_on_disk(self, node: str) -> MachineState:
-        """A container that LXC did not list: absent, or present while its namespace is gone (after a host's restart)."""
+        """A container that LXC did not list: absent, or there without its namespace (after a host's restart)."""
         present = (self.lxc_path / self.identity.machine(node) / "config").is_file()
         return MachineState.STOPPED if present else MachineState.ABSENT
 
     def _adopt(self, node: str, sink: LineSink) -> None:
-        """Mend what an interrupted ``vagrant up`` left: a half-made container goes, a whole one is made known to Vagrant."""
+        """Remove what an interrupted ``vagrant up`` left half-made, so that the next one makes it anew."""
         folder = self.lxc_path / self.identity.machine(node)
         known = self.identity.state / ".vagrant" / "machines" / node / self.name / "id"
         if not folder.exists():

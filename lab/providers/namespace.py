@@ -37,7 +37,7 @@ class NetworkNamespace:
 
     @property
     def exists(self) -> bool:
-        """Is there such a namespace? (A file alone is none: a reboot leaves an empty folder, a crash may leave a file.)"""
+        """Is there such a namespace? (A file alone is none: a crash may leave one behind.)"""
         return self.path.exists() and os.path.ismount(self.path)
 
     def enter(self) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ class NetworkNamespace:
         return ("nsenter", f"--net={self.path}", "unshare", "--mount", str(ENTER_SCRIPT))
 
     def ensure(self) -> bool:
-        """Make the namespace and its bridge, or finish what an interrupted call began; True when anything was missing."""
+        """Make the namespace and its bridge, or finish what an interrupted call began; True when something lacked."""
         changed = False
         if not self.exists:
             self.path.unlink(missing_ok=True)
@@ -62,7 +62,7 @@ class NetworkNamespace:
         return changed
 
     def pids(self) -> list[int]:
-        """The processes that live in the namespace (those of the containers, which have their own, are not among them)."""
+        """The processes that live in the namespace (the containers have namespaces of their own)."""
         if not self.exists:
             return []
         return [int(pid) for pid in run(["ip", "netns", "pids", self.name]).check().stdout.split()]

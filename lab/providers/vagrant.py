@@ -21,7 +21,7 @@ def _into_stdout() -> Iterator[int]:
     yield subprocess.STDOUT
 
 
-class LabVagrant(vagrant.Vagrant):  # type: ignore[misc]  # python-vagrant has no types
+class LabVagrant(vagrant.Vagrant):
     """python-vagrant with a command prefix (``enter``) and with all output of ``up`` streamed."""
 
     def __init__(self, root: Path, enter: Sequence[str], env: Mapping[str, str]) -> None:
@@ -45,9 +45,7 @@ class LabVagrant(vagrant.Vagrant):  # type: ignore[misc]  # python-vagrant has n
                 said.append(line)
                 sink(line.rstrip("\n"))
         except subprocess.CalledProcessError as error:
-            result = Result(
-                shown(["vagrant", *args]), error.returncode, "".join(said), "", time.monotonic() - started
-            )
+            result = Result(shown(["vagrant", *args]), error.returncode, "".join(said), "", time.monotonic() - started)
             raise CommandError(result, "the same command can be tried by hand: ./inv enter vagrant up") from error
 
 
