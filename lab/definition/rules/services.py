@@ -1,0 +1,89 @@
+"""Rules about haproxy, Kubernetes and the provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lab.definition.models import Definition
+from lab.definition.problem import Problem, Severity
+
+#: The release that Debian 12's source package holds (its own version: 1.20.5+really1.20.2).
+DEBIAN_VERSION = "v1.20.2"
+
+#: The oldest release whose kubeadm reads the configuration that the lab writes (v1beta2 with these features).
+OLDEST = (1, 20)
+
+#: Seconds of silence that a `kubectl logs -f` or a watch survives easily; below it users complain (kubernetes#94301).
+QUIET_STREAM = 600.0
+
+
+def version(definition: Definition) -> Iterator[Problem]:
+    """The release exists in the source that is asked for."""
+    kubernetes = definition.kubernetes
+    path = "kubernetes.version"
+    major, minor, _ = (int(part) for part in kubernetes.version[1:].split("."))
+    if (major, minor) < OLDEST:
+        yield Problem(path, f"{kubernetes.version} is older than anything the lab was made for", "v1.20.0 or later")
+    elif kubernetes.version != DEBIAN_VERSION and kubernetes.source == "debian":
+        wrong = f"source debian has no {kubernetes.version}"
+        yield Problem(path, wrong, f"{DEBIAN_VERSION}, or another source", also=("kubernetes.source",))
+    elif kubernetes.version != DEBIAN_VERSION and kubernetes.source == "auto":
+        wrong = f"source debian has no {kubernetes.version}: it takes one of the other sources"
+        yield Problem(path, wrong, DEBIAN_VERSION, Severity.WARNING, also=("kubernetes.source",))
+
+
+def streams(definition: Definition) -> Iterator[Problem]:
+    """Idle streams outlive a coffee break."""
+    timeouts = definition.haproxy.timeouts
+    shortest = timeouts.tunnel if timeouts.tunnel is not None else min(timeouts.client, timeouts.server)
+    if shortest < QUIET_STREAM:
+        other = "client" if timeouts.client <= timeouts.server else "server"
+        field = "tunnel" if timeouts.tunnel is not None else other
+        wrong = f"logs -f, exec and watches are cut after {shortest:g} s of silence"
+        yield Problem(f"haproxy.timeouts.{field}", wrong, "tunnel: 86400", Severity.WARNING, also=("haproxy.timeouts",))
+
+
+def retries(definition: Definition) -> Iterator[Problem]:
+    """A backend that refuses costs no client anything."""
+    haproxy = definition.haproxy
+    if haproxy.retries == 0 or haproxy.redispatch == "never":
+        field = "retries" if haproxy.retries == 0 else "redispatch"
+        wrong = "connections given to an apiserver that has just died fail, instead of going to another one"
+        yield Problem(f"haproxy.{field}", wrong, "retries: 3, redispatch: every", Severity.WARNING)
+
+
+def spread(definition: Definition) -> Iterator[Problem]:
+    """Every apiserver gets its share."""
+    if definition.haproxy.balance in ("first", "source"):
+        wrong = f"{definition.haproxy.balance} sends all of one client to one apiserver: api-spread must fail"
+        yield Problem("haproxy.balance", wrong, "roundrobin", Severity.WARNING)
+
+
+def box(definition: Definition) -> Iterator[Problem]:
+    """A public box is pinned."""
+    chosen = definition.machine.box
+    if not chosen.name:
+        for field in ("version", "url", "checksum"):
+            if getattr(chosen, field):
+                wrong = "means nothing without the name of a box"
+                yield Problem(f"machine.box.{field}", wrong, "machine.box.name as well", also=("machine.box.name",))
+        return
+    if not chosen.version:
+        wrong = f"{chosen.name} without a version is another box tomorrow"
+        yield Problem("machine.box.version", wrong, "the version to use", Severity.WARNING, also=("machine.box.name",))
+    if definition.provider == "lxc":
+        wrong = "containers start from a box that is built locally"
+        yield Problem("machine.box.name", wrong, "no name, or provider: libvirt", also=("provider",))
+
+
+def libvirt(definition: Definition) -> Iterator[Problem]:
+    """Settings of virtual machines are not written for containers."""
+    if definition.provider != "lxc":
+        return
+    for field, default in (("uri", ""), ("driver", "auto")):
+        if getattr(definition.libvirt, field) != default:
+            wrong = "means nothing for containers"
+            yield Problem(f"libvirt.{field}", wrong, "provider: libvirt", Severity.WARNING, also=("provider",))
+
+
+RULES = (version, streams, retries, spread, box, libvirt)

@@ -1,0 +1,104 @@
+"""From a topology to files. Pure: templates in, text out; nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+
+from lab.errors import LabError
+from lab.plan.site import Site
+from lab.plan.steps import STEPS, Step, steps_of
+from lab.topology import Topology
+
+#: The project's folder: Vagrantfile.j2 and provision/ lie in it.
+FOLDER = Path(__file__).resolve().parent.parent.parent
+
+SCRIPT, PLAIN = 0o755, 0o644
+
+
+@dataclass(frozen=True)
+class File:
+    """A rendered file."""
+
+    content: str
+    mode: int = PLAIN
+
+
+class TemplateFault(LabError):
+    """A template is missing or wrong: a mistake in provision/ or the Vagrantfile, not in the definition."""
+
+
+def milliseconds(seconds: float) -> str:
+    """A duration as haproxy writes it."""
+    return f"{round(seconds * 1000)}ms"
+
+
+def number(value: float) -> str:
+    """A number without a needless fraction: 1, 0.2."""
+    return f"{value:g}"
+
+
+def environment(folder: Path) -> Environment:
+    """Jinja2 as all templates expect it: a variable that does not exist is an error, and lines stay as they are."""
+    env = Environment(
+        loader=FileSystemLoader([folder / "provision", folder]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # scripts and configuration files, no HTML
+    )
+    env.filters["ms"] = milliseconds
+    env.filters["number"] = number
+    return env
+
+
+@cache
+def _shared(folder: Path) -> Environment:
+    return environment(folder)
+
+
+def render(
+    topology: Topology,
+    site: Site,
+    steps: Sequence[Step] = STEPS,
+    *,
+    vagrantfile: bool = True,
+    folder: Path = FOLDER,
+) -> dict[str, File]:
+    """All files of a lab, by path relative to its folder. Raises TemplateFault when a template is missing or wrong."""
+    env = _shared(folder)
+    files: dict[str, File] = {}
+    common = {"lab": topology, "site": site, "d": topology.definition}
+    if vagrantfile:
+        names = {node.name: [step.name for step in steps_of(node, steps)] for node in topology.nodes}
+        files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))
+    for node in topology.nodes:
+        variables = {**common, "node": node}
+        for step in steps_of(node, steps):
+            files[f"nodes/{node.name}/{step.name}.sh"] = File(_fill(env, step.script, variables), SCRIPT)
+            for name in step.files:
+                text = _fill(env, f"{step.component}/{name}.j2", variables)
+                if text:  # a template may say that this definition has no such file
+                    files[f"nodes/{node.name}/{name}"] = File(text, SCRIPT if text.startswith("#!") else PLAIN)
+    return files
+
+
+def _fill(env: Environment, name: str, variables: Mapping[str, Any]) -> str:
+    try:
+        template: Template = env.get_template(name)
+        return template.render(variables)
+    except TemplateNotFound as error:
+        where = "" if error.name == name else f", included by {name}"
+        raise TemplateFault(
+            f"template provision/{error.name} is missing{where}", "the project's folder is not whole"
+        ) from None
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        where = f"provision/{name}" if name != "Vagrantfile.j2" else name
+        raise TemplateFault(f"template {where}{f', line {line}' if line else ''}: {error.message}") from error

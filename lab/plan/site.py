@@ -1,0 +1,29 @@
+"""What rendering needs to know of the host besides the topology."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.identity import Identity
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where and on what a lab is made.
+
+    ``driver`` is kvm or qemu for libvirt, "" for lxc; ``interface`` is the machines' interface in the lab's network;
+    ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
+    where there is none; ``seed_hook`` is the command that gives a new container its images. All fields but the identity are plain text, so that a site can be stored.
+    """
+
+    identity: Identity
+    provider: str
+    driver: str = ""
+    interface: str = "eth0"
+    box_name: str = ""
+    box_version: str = ""
+    box_url: str = ""
+    rootfs: str = ""
+    payload: str = ""
+    seed_hook: str = ""
+    libvirt_uri: str = ""

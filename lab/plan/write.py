@@ -1,0 +1,80 @@
+"""Putting rendered files into a lab's folder: what is equal stays untouched, what is no longer rendered goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from lab.errors import LabError
+from lab.plan.render import File
+
+#: Remembers what the last rendering wrote, so that nothing else in the folder is ever removed.
+RECORD = ".rendered.json"
+
+
+def write(files: Mapping[str, File], folder: Path) -> list[str]:
+    """Make the folder hold exactly these rendered files; returns the paths that were written or removed, sorted.
+
+    Each file is written whole or not at all. Files that the rendering did not make (runs, logs) stay. Raises LabError
+    when the folder cannot be written to.
+    """
+    for name in files:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or name == RECORD:
+            raise ValueError(f"not a path inside the lab's folder: {name}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = _known(folder)
+        # Recorded before anything is written: an interrupted write is tidied up by the next one.
+        _replace(folder / RECORD, json.dumps(sorted({*known, *files}), indent=0) + "\n", 0o644)
+        changed = [name for name, file in sorted(files.items()) if _put(folder / name, file)]
+        changed += [name for name in sorted(known - set(files)) if _remove(folder, name)]
+        _replace(folder / RECORD, json.dumps(sorted(files), indent=0) + "\n", 0o644)
+    except OSError as error:
+        raise LabError(
+            f"cannot write {error.filename or folder}: {error.strerror}", "room and permissions there?"
+        ) from error
+    return sorted(changed)
+
+
+def _known(folder: Path) -> set[str]:
+    try:
+        data = json.loads((folder / RECORD).read_text())
+    except FileNotFoundError:
+        return set()
+    except ValueError:
+        return set()  # a damaged record costs nothing but the removal of files that are rendered no longer
+    names = {name for name in data if isinstance(name, str)} if isinstance(data, list) else set()
+    return {name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts}
+
+
+def _put(path: Path, file: File) -> bool:
+    """Write one file unless it says that already; tells whether it was written."""
+    try:
+        if path.read_bytes() == file.content.encode() and path.stat().st_mode & 0o7777 == file.mode:
+            return False
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, file.content, file.mode)
+    return True
+
+
+def _replace(path: Path, content: str, mode: int) -> None:
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(content, encoding="utf-8")
+    new.chmod(mode)
+    os.replace(new, path)  # noqa: PTH105 - replaces in one step, which is the point
+
+
+def _remove(folder: Path, name: str) -> bool:
+    path = folder / name
+    if not path.is_file():
+        return False
+    path.unlink()
+    for parent in path.relative_to(folder).parents:
+        if parent == Path() or any((folder / parent).iterdir()):
+            break
+        (folder / parent).rmdir()
+    return True

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# keepalived from the distribution. Run as root, in a box's chroot or on a running machine; changes nothing when it is there.
+set -euo pipefail
+if ! dpkg-query --show --showformat '${db:Status-Status}' keepalived 2> /dev/null | grep -qx installed; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get --quiet update < /dev/null
+  apt-get --quiet --yes --no-install-recommends install keepalived < /dev/null
+fi
