@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from lab import payload as payloads
-from lab.cache import default_root
+from lab.cache import Cache
 from lab.definition import Definition
+from lab.errors import LabError
+from lab.payload.choose import choose
 from lab.providers import choice
 
-#: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2 GiB, machines 2 GiB (measured).
+#: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2, machines 2 (measured).
 DISK_BYTES = 10 * 2**30
 
 #: Bytes of memory that a lab of containers takes at most (issue's bound for four machines).
@@ -93,7 +94,7 @@ def _memory() -> Finding:
 
 
 def _disk() -> Finding:
-    root = default_root()
+    root = Cache.default().root
     place = next(path for path in (root, *root.parents) if path.exists())
     free = shutil.disk_usage(place).free
     grade = Grade.GOOD if free >= DISK_BYTES else Grade.BAD
@@ -108,7 +109,7 @@ def _disk() -> Finding:
 def _payload(definition: Definition) -> Finding:
     source = definition.kubernetes.source
     try:
-        chosen = payloads.choose(source)
-    except Exception as error:  # noqa: BLE001  whatever stops it is the finding
-        return Finding("Kubernetes", f"source {source}: {error}", Grade.BAD)
-    return Finding("Kubernetes", f"{chosen.version} from source {chosen.name}: {chosen.available().why}", Grade.GOOD)
+        chosen, why = choose(source, definition.kubernetes.version)
+    except LabError as error:
+        return Finding("Kubernetes", error.message, Grade.BAD, error.hint)
+    return Finding("Kubernetes", f"{chosen.version}, source {why}", Grade.GOOD)

@@ -220,7 +220,9 @@ class _Work:
         machine = self.owner.machines[seed.name]
         with self.owner.timeline.phase("credential", node.name):
             if node.is_master:
-                forgotten = machine.run(FORGET.read_text(), [f"https://{node.address}:2380"], label="forget a stale etcd member")
+                forgotten = machine.run(
+                    FORGET.read_text(), [f"https://{node.address}:2380"], label="forget a stale etcd member"
+                )
                 self.owner.timeline.line(forgotten.check().stdout, node.name)
             credential = mint(machine, node)
         self.steps(node, ["join"], credential)
@@ -240,7 +242,10 @@ class _Work:
 
 
 def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[str, str] | None = None) -> Result:
-    """Run one step and record on the machine that it has been through it. ``env`` may hold secrets: it travels over stdin."""
+    """Run one step, then record on the machine that it has been through it.
+
+    ``env`` may hold secrets: it travels over stdin, so that no process list shows it.
+    """
     exports = "".join(f"export {name}='{value}'\n" for name, value in (env or {}).items())
     with timeline.phase(script.step, machine.name):
         result = machine.run(
@@ -258,7 +263,7 @@ def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[
 
 
 def mint(machine: Machine, node: Node) -> dict[str, str]:
-    """A fresh credential for ``node`` to join with, from a healthy control plane. Kept nowhere: put it into an environment."""
+    """A fresh credential for ``node`` to join with, as environment variables, from a healthy control plane."""
     result = machine.run(MINT.read_text(), [node.role], label="mint a join credential")
     if not result.ok:
         raise CommandError(Result(result.command, result.status, "", result.stderr, result.duration, result.machine))

@@ -25,11 +25,12 @@ class LabVagrant(vagrant.Vagrant):
     """python-vagrant with a command prefix (``enter``) and with all output of ``up`` streamed."""
 
     def __init__(self, root: Path, enter: Sequence[str], env: Mapping[str, str]) -> None:
-        super().__init__(root=str(root), env={**os.environ, **env}, err_cm=_into_stdout)
+        # type: ignores here: python-vagrant has no types
+        super().__init__(root=str(root), env={**os.environ, **env}, err_cm=_into_stdout)  # type: ignore[no-untyped-call]
         self._enter = list(enter)
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
-        return [*self._enter, *super()._make_vagrant_command(args)]
+        return [*self._enter, *super()._make_vagrant_command(args)]  # type: ignore[no-untyped-call]
 
     def up_all(self, nodes: Sequence[str], provider: str, sink: LineSink) -> None:
         """Create and start the named machines, side by side where the provider's plugin can; no provisioning.
@@ -40,7 +41,7 @@ class LabVagrant(vagrant.Vagrant):
         said: list[str] = []
         started = time.monotonic()
         try:
-            lines: Any = self._stream_vagrant_command(args)
+            lines: Any = self._stream_vagrant_command(args)  # type: ignore[no-untyped-call]
             for line in lines:
                 said.append(line)
                 sink(line.rstrip("\n"))
