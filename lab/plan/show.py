@@ -1,0 +1,78 @@
+"""What ``./inv plan`` has to say of a lab, as plain data: machines, promises, risks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.definition.problem import Problem, Severity
+from lab.definition.rules import check
+from lab.plan.promises import promises, shown
+from lab.plan.site import Site
+from lab.plan.steps import steps_of
+from lab.topology import Topology
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its column heads, and rows of text in the same order."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All of it. ``facts`` are names and values; ``risks`` are sentences."""
+
+    facts: tuple[tuple[str, str], ...]
+    nodes: Table
+    promises: Table
+    risks: tuple[str, ...]
+
+
+def overview(topology: Topology, site: Site | None = None) -> Overview:
+    """Describe a lab; ``site`` adds what was chosen for this host."""
+    definition, network = topology.definition, topology.definition.network
+    facts = [("lab", definition.name), ("endpoint", topology.endpoint)]
+    if site is not None:
+        facts.append(("provider", f"{site.provider} ({site.driver})" if site.driver else site.provider))
+    facts += [
+        ("subnet", f"{network.subnet}, host {topology.gateway}"),
+        ("pods", str(network.pods)),
+        ("services", str(network.services)),
+        ("Kubernetes", f"{definition.kubernetes.version} (source {definition.kubernetes.source})"),
+    ]
+    return Overview(tuple(facts), _nodes(topology), _promises(topology), risks(topology))
+
+
+def _nodes(topology: Topology) -> Table:
+    rows = tuple(
+        (
+            node.name,
+            node.role,
+            str(node.address),
+            str(node.priority or ""),
+            str(node.pod_subnet),
+            " ".join(step.name for step in steps_of(node) if step.component != "answerer"),
+        )
+        for node in topology.nodes
+    )
+    return Table(("node", "role", "address", "priority", "pods", "steps"), rows)
+
+
+def _promises(topology: Topology) -> Table:
+    words = {True: "moves", False: "stays", None: "may move"}
+    rows = tuple(
+        (made.fault.value, words[made.moves], shown(made.outage), shown(made.back) if made.back else "–", made.reason)
+        for made in promises(topology)
+    )
+    return Table(("fault on the holder", "VIP", "outage", "VIP back after the heal", "because"), rows)
+
+
+def risks(topology: Topology) -> tuple[str, ...]:
+    """What works, but should be known: the definition's warnings."""
+    return tuple(_sentence(problem) for problem in check(topology.definition) if problem.severity is Severity.WARNING)
+
+
+def _sentence(problem: Problem) -> str:
+    return f"{problem.path}: {problem.wrong}" + (f" (better: {problem.right})" if problem.right else "")
