@@ -74,7 +74,9 @@ class Bringup:
                     "./inv destroy first",
                 )
             return known
-        return make_site(self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh)
+        return make_site(
+            self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh
+        )
 
     def _render(self, site: Site) -> list[str]:
         files = render(derive(self.definition), site)
@@ -102,7 +104,7 @@ class Bringup:
         if self.stage in (Stage.CONTROL_PLANE, Stage.WORKERS) and (done or not self.state.kubeconfig.is_file()):
             first = lab.machines[lab.topology.masters[0].name]
             # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
-            credential = first.run("cat /etc/kubernetes/admin.conf").check().stdout
+            credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
             self.state.write("kubeconfig", credential, 0o600)
         return done
 

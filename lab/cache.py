@@ -1,7 +1,7 @@
 """What is expensive to make is made once, outside the clone, under a key of our own inputs.
 
-An entry is a folder. It is built in a hidden sibling, described by a manifest that is written last, and moved into place
-by one rename: an entry that exists is whole. What a killed build left behind is removed by the next one.
+An entry is a folder. It is built in a hidden sibling, described by a manifest that is written last, and moved into
+place by one rename: an entry that exists is whole. What a killed build left behind is removed by the next one.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ class Entry:
                 return self.path
             if self.path.exists() and (user := user_of(self.path)):
                 raise CacheError(
-                    f"{self.path} must be built anew, but {user} still uses it", "destroy or halt the labs that run first"
+                    f"{self.path} must be built anew, but {user} still uses it",
+                    "destroy or halt the labs that run first",
                 )
             require_space(self.path.parent, space, f"{self.kind} {self.name}")
             unfinished = self._beside("building")
@@ -203,7 +204,7 @@ class Entry:
             os.fsync(file.fileno())
 
     def _put(self, folder: Path) -> None:
-        """Move the finished folder into place; data first, so that not even a power cut leaves a named but empty one."""
+        """Move the finished folder into place; data first: not even a power cut shall leave a named but empty one."""
         os.sync()
         old = self._beside("old")
         if self.path.exists():
@@ -268,7 +269,7 @@ def user_of(path: Path) -> str:
         if not process.name.isdigit():
             continue
         try:
-            namespace = os.readlink(process / "ns/mnt")
+            namespace = str((process / "ns/mnt").readlink())
             if namespace in seen:
                 continue
             seen.add(namespace)
@@ -282,14 +283,14 @@ def user_of(path: Path) -> str:
 def remove(path: Path) -> None:
     """Remove a folder with all it contains, even where folders in it are not writable."""
 
-    def unlock(function: Callable[..., object], name: str, _info: object) -> None:
-        if Path(name).exists() or Path(name).is_symlink():
-            os.chmod(Path(name).parent, 0o700)
-            if Path(name).is_dir() and not Path(name).is_symlink():
-                os.chmod(name, 0o700)
-                shutil.rmtree(name)
-            else:
-                os.unlink(name)
+    def unlock(_function: Callable[..., object], name: str, _info: object) -> None:
+        stuck = Path(name)
+        stuck.parent.chmod(0o700)
+        if stuck.is_dir() and not stuck.is_symlink():
+            stuck.chmod(0o700)
+            shutil.rmtree(stuck)
+        else:
+            stuck.unlink(missing_ok=True)
 
     shutil.rmtree(path, onerror=unlock)
 

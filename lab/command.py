@@ -9,7 +9,8 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,14 +30,16 @@ class Result:
     """What a finished command did.
 
     ``command`` is what a person could type; ``machine`` where it ran ("" = this host); ``duration`` is in seconds.
+    ``secret``: what it prints is a credential, which no message may show.
     """
 
     command: str
     status: int
-    stdout: str
+    stdout: str = field(repr=False)
     stderr: str
     duration: float
     machine: str = ""
+    secret: bool = False
 
     @property
     def ok(self) -> bool:
@@ -50,8 +53,8 @@ class Result:
         return self
 
     def tail(self, lines: int = TAIL_LINES) -> str:
-        """The last lines of its error output, or of its output when there is none."""
-        text = self.stderr.strip() or self.stdout.strip()
+        """The last lines of its error output, or of its output when there is none (and it is no secret)."""
+        text = self.stderr.strip() or ("" if self.secret else self.stdout.strip())
         return "\n".join(text.splitlines()[-lines:])
 
 
@@ -79,10 +82,15 @@ def shown(argv: Sequence[str]) -> str:
 
 @dataclass
 class _Reader:
-    """Drains one stream in a thread, so that neither pipe can fill up and block the command."""
+    """Drains one stream in a thread, so that neither pipe can fill up and block the command.
+
+    ``failure`` is what the sink raised, if it did: the stream is drained even so.
+    """
 
     sink: LineSink | None
+    keep: bool = True
     lines: list[str] = field(default_factory=list)
+    failure: Exception | None = None
 
     def start(self, stream: object) -> threading.Thread:
         thread = threading.Thread(target=self._drain, args=(stream,), daemon=True)
@@ -91,9 +99,14 @@ class _Reader:
 
     def _drain(self, stream: object) -> None:
         for line in stream:  # type: ignore[attr-defined]
-            self.lines.append(line)
-            if self.sink is not None:
+            if self.keep:
+                self.lines.append(line)
+            if self.sink is None or self.failure is not None:
+                continue
+            try:
                 self.sink(line.rstrip("\n"))
+            except Exception as error:  # noqa: BLE001  handed to whoever waits for the command
+                self.failure = error
 
 
 def run(
@@ -106,16 +119,52 @@ def run(
     sink: LineSink | None = None,
     machine: str = "",
     label: str | None = None,
+    secret: bool = False,
 ) -> Result:
     """Run ``argv`` to its end and return what it did; the status is not judged (see Result.check).
 
     ``env`` is added to the environment, ``timeout`` is in seconds, ``sink`` gets each line of output as it comes,
-    ``label`` replaces the command in messages where the real one is an unreadable wrapper.
+    ``label`` replaces the command in messages where the real one is an unreadable wrapper; what a ``secret`` command
+    prints is in its result and in no message.
     The command runs in a process group of its own: on a timeout or an interrupt the whole group is ended, so nothing
-    outlives its caller. Raises CommandTimeout, and LabError when the program does not exist.
+    outlives its caller; so does end_all from another thread. Raises CommandTimeout, LabError when the program cannot be
+    started, and what the sink raised.
     """
     command = label if label is not None else shown(argv)
     started = time.monotonic()
+    process = _start(argv, command, stdin, env, cwd)
+    out, err = _Reader(sink), _Reader(sink)
+    threads = [out.start(process.stdout), err.start(process.stderr)]
+
+    def result(status: int) -> Result:
+        took = time.monotonic() - started
+        return Result(command, status, "".join(out.lines), "".join(err.lines), took, machine, secret)
+
+    with _running(process):
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            end_group(process)
+            _join(threads)
+            raise CommandTimeout(result(124), f"it was given {timeout:.0f} s") from None
+        except BaseException:
+            end_group(process)
+            raise
+    _join(threads)
+    for failure in (out.failure, err.failure):
+        if failure is not None:
+            raise failure
+    return result(process.returncode)
+
+
+def _start(
+    argv: Sequence[str],
+    command: str,
+    stdin: str | None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.Popen[str]:
+    """Start a command as the leader of a process group of its own, ``stdin`` being fed to it."""
     try:
         process = subprocess.Popen(
             list(argv),
@@ -124,40 +173,59 @@ def run(
             stderr=subprocess.PIPE,
             env={**os.environ, **env} if env else None,
             cwd=cwd,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
     except FileNotFoundError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise LabError(f"there is no folder {cwd} (wanted by: {command})") from error
         raise LabError(f"program not found: {argv[0]} (wanted by: {command})", "run ./inv doctor") from error
-    out, err = _Reader(sink), _Reader(sink)
-    threads = [out.start(process.stdout), err.start(process.stderr)]
-    try:
-        if stdin is not None:
-            _feed(process, stdin)
-        process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        end_group(process)
-        _join(threads)
-        result = Result(command, 124, "".join(out.lines), "".join(err.lines), time.monotonic() - started, machine)
-        raise CommandTimeout(result, f"it was given {timeout:.0f} s") from None
-    except BaseException:
-        end_group(process)
-        raise
-    _join(threads)
-    return Result(
-        command, process.returncode, "".join(out.lines), "".join(err.lines), time.monotonic() - started, machine
-    )
+    except PermissionError as error:
+        raise LabError(f"program may not be run: {argv[0]} (wanted by: {command})") from error
+    if stdin is not None:
+        # In a thread: a command that never reads must run into its deadline, not block its caller.
+        threading.Thread(target=_feed, args=(process, stdin), daemon=True).start()
+    return process
 
 
 def _feed(process: subprocess.Popen[str], text: str) -> None:
     """Write all of ``text`` to the command's standard input; a command that does not read it all is no error."""
     assert process.stdin is not None
+    for step in (lambda: process.stdin.write(text), process.stdin.close):
+        try:
+            step()
+        except BrokenPipeError:
+            continue  # the command ended without reading: its own status tells why
+
+
+_under_way: set[subprocess.Popen[str]] = set()
+_under_way_lock = threading.Lock()
+
+
+@contextmanager
+def _running(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let end_all know of a command while it runs."""
+    with _under_way_lock:
+        _under_way.add(process)
     try:
-        process.stdin.write(text)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass  # the command ended without reading: its own status tells why
+        yield
+    finally:
+        with _under_way_lock:
+            _under_way.discard(process)
+
+
+def end_all() -> None:
+    """End every command that any thread of this program waits for: each of them sees its command fail.
+
+    An interrupt reaches the main thread only; this carries it to the others.
+    """
+    with _under_way_lock:
+        processes = list(_under_way)
+    for process in processes:
+        signal_group(process, signal.SIGTERM)
+    for process in processes:
+        end_group(process)
 
 
 def _join(threads: Sequence[threading.Thread]) -> None:
@@ -167,17 +235,25 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
-    """End the process group that ``process`` leads: SIGTERM first, SIGKILL after TERM_GRACE seconds."""
+    """End the process group that ``process`` leads: SIGTERM first; SIGKILL after TERM_GRACE seconds, and for those who
+    stay when their leader has ended."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            return
+        if not signal_group(process, number):
+            break
         try:
             process.wait(TERM_GRACE)
-            return
         except subprocess.TimeoutExpired:
             continue
+    process.poll()
+
+
+def signal_group(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+    """Send a signal to the process group that ``process`` leads; False when nobody is left in it."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 class Stream:
@@ -189,21 +265,12 @@ class Stream:
     def __init__(self, argv: Sequence[str], sink: LineSink, *, label: str = "", stdin: str | None = None) -> None:
         self.command = label or shown(argv)
         self._errors: deque[str] = deque(maxlen=TAIL_LINES)
-        self._process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        self._process = _start(argv, self.command, stdin)
+        # Hours of a probe's lines are the sink's to keep.
         self._threads = [
-            _Reader(sink).start(self._process.stdout),
-            _Reader(self._errors.append).start(self._process.stderr),
+            _Reader(sink, keep=False).start(self._process.stdout),
+            _Reader(self._errors.append, keep=False).start(self._process.stderr),
         ]
-        if stdin is not None:
-            _feed(self._process, stdin)
 
     @property
     def alive(self) -> bool:

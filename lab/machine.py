@@ -55,7 +55,8 @@ class Channel:
                 "-o",
                 f"ControlPath={self.control_dir}/%C",
                 machine,
-            ]
+            ],
+            timeout=10.0,
         )
 
 
@@ -74,10 +75,12 @@ class Machine:
         label: str | None = None,
         timeout: float | None = 60.0,
         sink: LineSink | None = None,
+        secret: bool = False,
     ) -> Result:
         """Run a bash script (its text travels over stdin, so no quoting is lost and no secret shows in a process list).
 
-        ``args`` become $1, $2, …; ``timeout`` is in seconds. The status is not judged: call ``.check()``.
+        ``args`` become $1, $2, …; ``timeout`` is in seconds; no message shows what a ``secret`` script prints. The
+        status is not judged: call ``.check()``.
         """
         remote = shlex.join(["sudo", "-n", "bash", "-s", "--", *args])
         return run(
@@ -87,6 +90,7 @@ class Machine:
             sink=sink,
             machine=self.name,
             label=label if label is not None else _first_line(script),
+            secret=secret,
         )
 
     def stream(self, argv: Sequence[str], sink: LineSink, *, stdin: str | None = None) -> Stream:

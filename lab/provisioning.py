@@ -14,6 +14,7 @@ quorum because a join was killed half-way cannot be saved; it is begun again fro
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from lab.cluster.observation import Observation
 from lab.command import CommandError, Result
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.parallel import workers
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
 from lab.waiting import WaitTimeout, wait_for
@@ -90,7 +92,7 @@ class Provisioner:
             return done
         members = {name for name, observation in seen.items() if observation.get("joined")}
         work = _Work(self, seen, again, done, members)
-        with ThreadPoolExecutor(max_workers=len(self.topology.nodes) * 2) as pool:
+        with workers(len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
             rest = (
                 []
@@ -162,7 +164,7 @@ class Provisioner:
 
     def _start_again(self, work: _Work) -> None:
         """Take every machine out of the cluster that cannot be saved."""
-        with self.timeline.phase("start again"), ThreadPoolExecutor() as pool:
+        with self.timeline.phase("start again"), workers(len(self.topology.nodes)) as pool:
             gather([pool.submit(reset, self.machines[node.name], CLEAN.read_text()) for node in self.topology.nodes])
         work.members.clear()
 
@@ -210,6 +212,14 @@ class _Work:
             self.steps(node, ["node"])
         else:
             before.result()
+        if "answerer" in self.seen.get(node.name, {}).get("steps", {}):
+            # An earlier ``up --until loadbalancer`` put it where the apiserver shall be.
+            run_step(
+                self.owner.machines[node.name], self.owner.scripts[node.name, "answerer-remove"], self.owner.timeline
+            )
+            self.owner.machines[node.name].run(
+                "rm /var/lib/halab/steps/answerer /var/lib/halab/steps/answerer-remove"
+            ).check()
         self.steps(node, ["containerd", "kubernetes"])
 
     def join(self, node: Node, seed: Node, before: Future[None]) -> None:
@@ -246,7 +256,7 @@ def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[
 
     ``env`` may hold secrets: it travels over stdin, so that no process list shows it.
     """
-    exports = "".join(f"export {name}='{value}'\n" for name, value in (env or {}).items())
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in (env or {}).items())
     with timeline.phase(script.step, machine.name):
         result = machine.run(
             exports + script.text,
@@ -264,11 +274,12 @@ def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[
 
 def mint(machine: Machine, node: Node) -> dict[str, str]:
     """A fresh credential for ``node`` to join with, as environment variables, from a healthy control plane."""
-    result = machine.run(MINT.read_text(), [node.role], label="mint a join credential")
-    if not result.ok:
-        raise CommandError(Result(result.command, result.status, "", result.stderr, result.duration, result.machine))
-    names = ["JOIN_TOKEN", "JOIN_CA_HASH", "JOIN_CERTIFICATE_KEY"]
-    return dict(zip(names, result.stdout.split(), strict=False))
+    result = machine.run(MINT.read_text(), [node.role], label="mint a join credential", secret=True).check()
+    names = ["JOIN_TOKEN", "JOIN_CA_HASH", *(["JOIN_CERTIFICATE_KEY"] if node.is_master else [])]
+    values = result.stdout.split()
+    if len(values) != len(names):
+        raise LabError(f"{machine.name} minted {len(values)} words instead of {', '.join(names)}", f"see {MINT}")
+    return dict(zip(names, values, strict=True))
 
 
 def gather(futures: Sequence[Future[Any]]) -> None:

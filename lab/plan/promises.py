@@ -51,8 +51,9 @@ class Promise:
     """What one fault on the holder must lead to; all times in seconds.
 
     ``moves``: does the VIP move? None: it may. ``outage``: what a client sees, None when it lasts until somebody heals.
-    ``vacant`` and ``double``: the longest time without a holder and with two. ``back``: from a haproxy that
-    is well again until the VIP is back on the best master, None when it never left or does not return. ``reason`` says how it comes about.
+    ``vacant`` and ``double``: the longest time without a holder and with two. ``back``: from a
+    haproxy that is well again until the best master has its VIP again, None when it never left or does not return.
+    ``reason`` says how it comes about.
     """
 
     fault: Fault

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import vagrant
 
-from lab.command import CommandError, LineSink, Result, shown
+from lab.command import LineSink, run, shown
 
-
-@contextlib.contextmanager
-def _into_stdout() -> Iterator[int]:
-    """Send standard error where standard output goes: python-vagrant would throw it away (python-vagrant#24, #61)."""
-    yield subprocess.STDOUT
+#: Seconds for ``vagrant up`` of all machines; emulated ones need about two minutes (measured), a first start more.
+UP_SECONDS = 1200.0
 
 
 class LabVagrant(vagrant.Vagrant):
-    """python-vagrant with a command prefix (``enter``) and with all output of ``up`` streamed."""
+    """python-vagrant with a command prefix (``enter``), and with an ``up`` that hands on all that Vagrant says.
+
+    python-vagrant's own ``up`` loses standard error (python-vagrant#24, #61) and leaves Vagrant running on an interrupt.
+    """
 
     def __init__(self, root: Path, enter: Sequence[str], env: Mapping[str, str]) -> None:
-        # type: ignores here: python-vagrant has no types
-        super().__init__(root=str(root), env={**os.environ, **env}, err_cm=_into_stdout)  # type: ignore[no-untyped-call]
+        # python-vagrant is untyped, hence the ignores below
+        super().__init__(root=str(root), env={**os.environ, **env})  # type: ignore[no-untyped-call]
         self._enter = list(enter)
 
     def _make_vagrant_command(self, args: Sequence[str | None]) -> list[str]:
@@ -35,19 +31,17 @@ class LabVagrant(vagrant.Vagrant):
     def up_all(self, nodes: Sequence[str], provider: str, sink: LineSink) -> None:
         """Create and start the named machines, side by side where the provider's plugin can; no provisioning.
 
-        Raises CommandError with Vagrant's last lines.
+        Raises CommandError with Vagrant's last lines, and CommandTimeout.
         """
         args = ["up", *nodes, "--no-provision", f"--provider={provider}"]
-        said: list[str] = []
-        started = time.monotonic()
-        try:
-            lines: Any = self._stream_vagrant_command(args)  # type: ignore[no-untyped-call]
-            for line in lines:
-                said.append(line)
-                sink(line.rstrip("\n"))
-        except subprocess.CalledProcessError as error:
-            result = Result(shown(["vagrant", *args]), error.returncode, "".join(said), "", time.monotonic() - started)
-            raise CommandError(result, "the same command can be tried by hand: ./inv enter vagrant up") from error
+        run(
+            self._make_vagrant_command(args),
+            cwd=Path(self.root),
+            env=self.env,
+            timeout=UP_SECONDS,
+            sink=sink,
+            label=shown(["vagrant", *args]),
+        ).check("the same command can be tried by hand: ./inv enter vagrant up")
 
 
 def environment(state: Path, provider: str) -> dict[str, str]:

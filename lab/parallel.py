@@ -1,0 +1,39 @@
+"""Working in several threads at once, so that an interrupt ends all of it and not the main thread alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from lab.command import TERM_GRACE, end_all
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """At most ``count`` threads that have all ended when the with-block has.
+
+    On an exception those under way are waited for; on an interrupt (Ctrl-C reaches the main thread only) nothing new
+    begins, and the commands that the threads wait for are ended.
+    """
+    threads: list[threading.Thread] = []
+    pool = ThreadPoolExecutor(max(1, count), initializer=lambda: threads.append(threading.current_thread()))
+    try:
+        yield pool
+    except (KeyboardInterrupt, SystemExit):
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end(threads)
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _end(threads: list[threading.Thread]) -> None:
+    """End the threads' commands until the threads have ended too: one may just have begun its next command."""
+    deadline = time.monotonic() + 2 * TERM_GRACE
+    while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
+        end_all()
+        for thread in threads:
+            thread.join(0.05)

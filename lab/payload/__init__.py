@@ -1,0 +1,1 @@
+"""Kubernetes' programs and images: one interface, several sources."""

@@ -1,0 +1,36 @@
+"""What every source of Kubernetes gives: a tree with the programs and the images of one version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lab.cache import Cache
+from lab.command import LineSink
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Can a source be used on this host, and why (not)?"""
+
+    ok: bool
+    why: str
+
+
+class Payload(Protocol):
+    """One source. Its tree: bin/{kubeadm,kubelet,kubectl,crictl,…} (static) and images/*.tar (one image each)."""
+
+    @property
+    def name(self) -> str:
+        """What the definition calls it."""
+
+    @property
+    def version(self) -> str:
+        """The version of Kubernetes that it has ("v1.20.2")."""
+
+    def available(self) -> Availability:
+        """Can it be used here? Looks at this host only, downloads nothing."""
+
+    def prepare(self, cache: Cache, sink: LineSink, refresh: bool = False) -> Path:
+        """Bring the tree into the cache and return its path. Raises LabError."""

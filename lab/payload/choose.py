@@ -1,0 +1,41 @@
+"""Which source of Kubernetes is taken, and why."""
+
+from __future__ import annotations
+
+from lab.errors import LabError, UsageError
+from lab.payload.base import Payload
+from lab.payload.debian import DebianPayload
+
+#: Sources that the definition may name but that are not built yet, and what they will be.
+PLANNED = {
+    "upstream": "the community's package repository and registry",
+    "bundle": "an archive made earlier",
+}
+
+
+def choose(source: str, version: str = "") -> tuple[Payload, str]:
+    """The payload for a definition's ``source`` ("auto" takes the first that works) and ``version`` ("" = its own).
+
+    Returns it with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
+    """
+    candidates: dict[str, Payload] = {payload.name: payload for payload in (DebianPayload(),)}
+    if source in PLANNED:
+        raise UsageError(
+            f"kubernetes.source: {source} ({PLANNED[source]}) is not available yet",
+            f"take auto or one of: {', '.join(candidates)}",
+        )
+    if source != "auto" and source not in candidates:
+        raise UsageError(
+            f"kubernetes.source: there is no source {source!r}", f"take auto or one of: {', '.join(candidates)}"
+        )
+    wanted = list(candidates.values()) if source == "auto" else [candidates[source]]
+    reasons = []
+    for payload in wanted:
+        if version and payload.version != version:
+            reasons.append(f"{payload.name}: has {payload.version} only, not {version}")
+            continue
+        availability = payload.available()
+        if availability.ok:
+            return payload, f"{payload.name}: {availability.why}"
+        reasons.append(f"{payload.name}: {availability.why}")
+    raise LabError(f"no source of Kubernetes {version} works on this host".replace("  ", " "), "\n".join(reasons))

@@ -1,0 +1,168 @@
+"""The images that kubeadm v1.20.2 asks for (`kubeadm config images list`), of our programs and Debian's packages."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from lab.cache import remove
+from lab.command import LineSink, run
+from lab.debian.rootfs import mmdebstrap
+from lab.errors import LabError
+from lab.payload import archive, programs
+from lab.payload.archive import Image, Link
+
+#: Where kubeadm of that time looks for its images.
+REGISTRY = "k8s.gcr.io"
+
+#: Debian's packages whose files go into images (their dependencies come with them, nothing of it is installed).
+PACKAGES = ("iptables", "conntrack", "ipset", "iproute2", "kmod", "etcd-server", "etcd-client", "busybox-static")
+
+#: The workload of tests and exercises.
+WORKLOAD = "lab.local/busybox:1"
+
+#: Every image needs a user database and a way to resolve names.
+BASE: Mapping[str, str] = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+    "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
+    "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/tmp/.keep": "",
+}
+
+#: Names under which one program of iptables (the nf_tables variant) is called by kube-proxy.
+IPTABLES = tuple(f"{family}{verb}" for family in ("iptables", "ip6tables") for verb in ("", "-save", "-restore"))
+
+
+class Packages:
+    """Debian packages unpacked below ``root``, from which programs are taken with the libraries they need."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        loaders = sorted((root / "usr").glob("lib*/ld-linux*.so.*")) + sorted(root.glob("lib*/ld-linux*.so.*"))
+        if not loaders:
+            raise LabError(f"no dynamic loader below {root}: Debian's libc6 is missing")
+        self.loader = loaders[0]
+
+    def find(self, name: str) -> Path:
+        """The program of that name."""
+        for folder in ("usr/sbin", "usr/bin", "sbin", "bin"):
+            if (self.root / folder / name).exists():
+                return self.root / folder / name
+        raise LabError(f"the Debian packages {', '.join(PACKAGES)} hold no program {name}")
+
+    def programs(self, names: Iterable[str], folder: str) -> dict[str, Path]:
+        """An image's tree with these programs in ``folder`` and all libraries that they load."""
+        tree: dict[str, Path] = {}
+        for name in names:
+            program = self.find(name)
+            tree[f"{folder}/{name}"] = program.resolve()
+            tree |= self.libraries(program)
+        return tree
+
+    def libraries(self, program: Path) -> dict[str, Path]:
+        """The libraries of one program and the loader, at the paths at which the loader looks."""
+        folders = [str(path) for path in (self.root / "usr/lib").glob("*-linux-gnu")]
+        folders += [str(path) for path in (self.root / "lib").glob("*-linux-gnu")]
+        argv = [str(self.loader), "--inhibit-cache", "--library-path", ":".join(folders), "--list", str(program)]
+        result = run(argv, label=f"ld.so --list {program.name}")
+        if not result.ok:
+            return {}  # a static program has none
+        found = library_paths(result.stdout)
+        missing = [name for name, path in found.items() if path is None]
+        if missing:
+            raise LabError(f"{program.name} needs {', '.join(missing)}, which its Debian package did not bring")
+        tree = {str(path)[len(str(self.root)) :]: path.resolve() for path in found.values() if path is not None}
+        tree[_interpreter(program)] = self.loader.resolve()
+        return tree
+
+
+def library_paths(listing: str) -> dict[str, Path | None]:
+    """The loader's --list output: library name to its path, None where it found none."""
+    found: dict[str, Path | None] = {}
+    for line in listing.splitlines():
+        if match := re.match(r"^\s*(\S+) => (?:(/\S+) \(0x|not found)", line):
+            found[match[1]] = Path(match[2]) if match[2] else None
+    return found
+
+
+def _interpreter(program: Path) -> str:
+    """The loader's path as it is written in the program (ELF's PT_INTERP: a path that ends with a zero byte)."""
+    with program.open("rb") as file:
+        match = re.search(rb"(/lib[a-z0-9]*/ld-linux[^\0]*)\0", file.read(4096))
+    if match is None:
+        raise LabError(f"{program} names no dynamic loader")
+    return match[1].decode()
+
+
+def kubernetes_images(binaries: Path, packages: Packages, pause: Path) -> list[Image]:
+    """All images of the payload, for the programs in ``binaries``."""
+    version = programs.VERSION
+    images = [
+        Image(f"{REGISTRY}/{name}:{version}", {**BASE, f"/usr/local/bin/{name}": binaries / name})
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ]
+    images.append(Image(f"{REGISTRY}/kube-proxy:{version}", proxy_tree(binaries, packages)))
+    etcd = packages.programs(("etcd", "etcdctl"), "/usr/local/bin")
+    images.append(Image(f"{REGISTRY}/etcd:3.4.13-0", {**BASE, **etcd}))
+    images.append(Image(f"{REGISTRY}/pause:3.2", {"/pause": pause}, entrypoint=("/pause",)))
+    images.append(Image(WORKLOAD, busybox_tree(packages.find("busybox")), command=("sh",)))
+    return images
+
+
+def proxy_tree(binaries: Path, packages: Packages) -> dict[str, Path | str | Link]:
+    """kube-proxy with the tools that it runs: iptables (nf_tables) and its modules, conntrack, ipset, ip, modprobe."""
+    tree: dict[str, Path | str | Link] = {**BASE, "/usr/local/bin/kube-proxy": binaries / "kube-proxy"}
+    tree |= packages.programs(("xtables-nft-multi", "conntrack", "ipset", "ip", "kmod"), "/usr/sbin")
+    tree |= {f"/usr/sbin/{name}": Link("xtables-nft-multi") for name in IPTABLES}
+    tree |= {"/usr/sbin/modprobe": Link("kmod"), "/bin/sh": Link("busybox"), "/bin/busybox": packages.find("busybox")}
+    modules = sorted(packages.root.glob("usr/lib/*-linux-gnu/xtables/*.so"))
+    if not modules:
+        raise LabError("Debian's iptables brought no xtables modules")
+    for module in modules:
+        tree["/" + str(module.relative_to(packages.root))] = module.resolve()
+    return tree
+
+
+def busybox_tree(busybox: Path) -> dict[str, Path | str | Link]:
+    """A small system of busybox alone (static)."""
+    applets = run([str(busybox), "--list"]).check().stdout.split()
+    tree: dict[str, Path | str | Link] = {**BASE, "/bin/busybox": busybox}
+    return tree | {f"/bin/{name}": Link("busybox") for name in applets if name != "busybox"}
+
+
+def build(folder: Path, binaries: Path, sink: LineSink) -> dict[str, str]:
+    """Write the archive of every image into ``folder``; returns the versions of the Debian packages inside."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".images-") as temporary:
+        work = Path(temporary)
+        sink("Debian packages for the images")
+        hook = work / "hook"
+        hook.write_text(versions_script(work / "versions"))
+        hook.chmod(0o755)
+        mmdebstrap(work / "packages", PACKAGES, sink, variant="extract", script=hook)
+        packages = Packages(work / "packages")
+        pause = work / "pause"
+        programs.build_single(Path(__file__).with_name("pause.go"), pause, work / "go", sink)
+        machine = os.uname().machine
+        for image in kubernetes_images(binaries, packages, pause):
+            sink(f"image {image.name}")
+            archive.write(image, folder, machine)
+        versions = offered((work / "versions").read_text())
+        remove(work / "packages")
+        (work / "packages").mkdir()  # the temporary folder's own removal cannot force what packages made unwritable
+    return versions
+
+
+def versions_script(output: Path) -> str:
+    """A hook that writes what apt says of the packages: unpacked only, they are not in dpkg's records."""
+    show = f"apt-cache show --no-all-versions {' '.join(PACKAGES)}"
+    return f'#!/bin/sh\nset -eu\nAPT_CONFIG="$MMDEBSTRAP_APT_CONFIG" {show} > {shlex.quote(str(output))}\n'
+
+
+def offered(text: str) -> dict[str, str]:
+    """Package name to version out of ``apt-cache show``."""
+    stanzas = [dict(re.findall(r"^(Package|Version): (.*)$", block, re.MULTILINE)) for block in text.split("\n\n")]
+    return {stanza["Package"]: stanza["Version"] for stanza in stanzas if "Package" in stanza}

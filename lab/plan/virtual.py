@@ -1,0 +1,101 @@
+"""What rendering needs to know about virtual machines besides the site: names and addresses on the hypervisor. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from lab.identity import Identity
+
+#: First three bytes of QEMU's own MAC addresses (locally administered range of the QEMU project).
+MAC_PREFIX = "52:54:00"
+
+#: Where the management networks are taken from: a private range that hardly any office, home or VPN network uses.
+MANAGEMENT_RANGE = IPv4Network("172.22.0.0/15")
+
+#: Prefix length of one lab's management network: up to 253 machines.
+MANAGEMENT_PREFIX = 24
+
+#: Where a private daemon's machines write what they print on their serial console.
+CONSOLES = "/var/log/libvirt/qemu"
+
+
+@dataclass(frozen=True)
+class Virtual:
+    """One lab on one hypervisor. ``emulator`` is a program in QEMU's place ("" = the hypervisor's own choice).
+
+    ``daemon`` is system, private or remote; ``management`` is the network over which Vagrant reaches the machines (eth0).
+    """
+
+    identity: Identity
+    daemon: str
+    driver: str
+    uri: str
+    management: IPv4Network
+    emulator: str = ""
+
+    @property
+    def network(self) -> str:
+        """The libvirt network that carries the lab's subnet."""
+        return self.identity.prefix
+
+    @property
+    def management_network(self) -> str:
+        """The libvirt network of eth0."""
+        return f"{self.identity.prefix}-mgmt"
+
+    @property
+    def management_mode(self) -> str:
+        """A system's daemon gives the machines a way out (stock boxes install from it); a private one has none to give."""
+        return "none" if self.daemon == "private" else "nat"
+
+    @property
+    def console(self) -> str:
+        """The folder of the machines' console logs on the hypervisor, "" where Vagrant could not make them."""
+        return CONSOLES if self.daemon == "private" else ""
+
+    @property
+    def disk_cache(self) -> str:
+        """Emulated machines do not wait for the host's disk: they are slow enough, and a lab's loss is none."""
+        return "unsafe" if self.driver == "qemu" else "writeback"
+
+    def cpus(self, wanted: int) -> int:
+        """Emulated processors of one machine only wait for each other: one is the fastest number."""
+        return 1 if self.driver == "qemu" else wanted
+
+    def bridge(self, management: bool) -> str:
+        """A bridge's name: at most 15 characters, the same at every start."""
+        return f"hl{_digest(self.identity.prefix)[:10]}{'m' if management else ''}"
+
+    def mac(self, node: str) -> str:
+        """The MAC address of a machine's eth0."""
+        digest = _digest(self.identity.machine(node))
+        return f"{MAC_PREFIX}:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
+
+    def management_address(self, position: int) -> IPv4Address:
+        """The address on eth0 of the machine at ``position`` among all nodes."""
+        return self.management[10 + position]
+
+    def volume(self, node: str) -> str:
+        """A machine's disk in the storage pool, as vagrant-libvirt calls it."""
+        return f"{self.identity.machine(node)}.img"
+
+
+def management_subnet(identity: Identity, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """A network for eth0 that overlaps none of ``taken`` and is (most likely) not another lab's; the same every time."""
+    candidates = list(MANAGEMENT_RANGE.subnets(new_prefix=MANAGEMENT_PREFIX))
+    start = int(_digest(identity.prefix), 16) % len(candidates)
+    avoided = list(taken)
+    for candidate in candidates[start:] + candidates[:start]:
+        if not any(candidate.overlaps(network) for network in avoided):
+            return candidate
+    for candidate in IPv4Network("192.168.0.0/16").subnets(new_prefix=MANAGEMENT_PREFIX):
+        if not any(candidate.overlaps(network) for network in avoided):
+            return candidate
+    raise ValueError("the definition's networks leave no private range for the management network")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,184 @@
+"""The machines of one lab as virtual machines: vagrant-libvirt creates them, libvirt itself does all the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+from lab.command import LineSink
+from lab.errors import LabError
+from lab.plan.virtual import Virtual
+from lab.providers.base import Capability, MachineState
+from lab.providers.libvirt import connection as virt
+from lab.providers.libvirt import domains, leftovers, networks, snapshots, volumes
+from lab.providers.libvirt.daemon import Daemon, PrivateDaemon
+from lab.providers.libvirt.leftovers import Notes
+from lab.providers.vagrant import LabVagrant, environment
+
+
+@dataclass(frozen=True)
+class BoxImage:
+    """The image of a locally built box; machines' disks are layers on it."""
+
+    name: str
+    version: str
+    file: Path
+
+
+@dataclass(frozen=True)
+class LibvirtProvider:
+    """``nodes`` are all machines of the definition in its order; ``box`` is None for a public box (Vagrant brings it)."""
+
+    virtual: Virtual
+    daemon: Daemon
+    subnet: IPv4Network
+    nodes: tuple[str, ...]
+    box: BoxImage | None = None
+    name: str = "libvirt"
+    capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE, Capability.SNAPSHOT}))
+
+    def prepare(self, sink: LineSink) -> None:
+        """Daemon, networks, storage pool and the box's image."""
+        self.daemon.ensure(sink)
+        with virt.connect(self.daemon.uri) as connection:
+            networks.ensure(connection, self.virtual, self.subnet, self.nodes, sink)
+            pool = volumes.ensure_pool(connection)
+            if self.box is not None:
+                name = volumes.box_volume(self.box.name, self.box.version)
+                volumes.place(pool, name, self.box.file, self._pool_folder(), sink)
+
+    def enter(self) -> tuple[str, ...]:
+        """The prefix into the lab's network; () on a system's libvirt, where the host is in it."""
+        return self.daemon.enter
+
+    def network_trouble(self) -> str:
+        """Why nothing on this host can get into the lab's network, "" when it can."""
+        if self.daemon.kind == "remote":
+            return f"the lab's network lies on another host ({self.daemon.uri}); ./inv ssh works, through that host"
+        return ""
+
+    def up(self, nodes: Sequence[str], sink: LineSink) -> None:
+        """Create what is missing through Vagrant, all at once; start or wake what exists directly."""
+        with self._connection() as connection:
+            leftovers.mend(connection, self.virtual, nodes, self._notes(), sink)
+            found = domains.states(connection, self.virtual.identity.prefix)
+            missing = [node for node in nodes if self.virtual.identity.machine(node) not in found]
+            for node in nodes:
+                if node not in missing:
+                    domains.start(domains.lookup(connection, self.virtual.identity.machine(node)))
+        if missing:
+            state = self.virtual.identity.state
+            vagrant = LabVagrant(state, self.enter(), environment(state, self.name))
+            vagrant.up_all(missing, self.name, sink)
+
+    def states(self) -> dict[str, MachineState]:
+        """Each machine's state as libvirt tells it; while a private daemon is off, from its files. Starts nothing."""
+        if not self.daemon.running():
+            return {node: self._state_on_disk(node) for node in self.nodes}
+        with virt.connect(self.daemon.uri) as connection:
+            found = domains.states(connection, self.virtual.identity.prefix)
+        return {node: found.get(self.virtual.identity.machine(node), MachineState.ABSENT) for node in self.nodes}
+
+    def start(self, node: str) -> None:
+        """Switch a machine on."""
+        with self._domain(node) as domain:
+            domains.start(domain)
+
+    def stop(self, node: str) -> None:
+        """Push the machine's power button and wait until it is off."""
+        with self._domain(node) as domain:
+            domains.stop(domain)
+
+    def cut(self, node: str) -> None:
+        """Cut the machine's power."""
+        with self._domain(node) as domain:
+            domains.cut(domain)
+
+    def pause(self, node: str) -> None:
+        """Stop the machine's processors."""
+        with self._domain(node) as domain:
+            domains.pause(domain)
+
+    def unpause(self, node: str) -> None:
+        """Let the machine go on. Its clock stood still meanwhile: step it (clocks.step)."""
+        with self._domain(node) as domain:
+            domains.unpause(domain)
+
+    def snapshot(self, name: str, sink: LineSink) -> None:
+        """Take a snapshot of the whole lab at one moment. All clocks stood still meanwhile: step them (clocks.step)."""
+        with self._machines() as machines:
+            snapshots.save(machines, name, sink)
+
+    def restore(self, name: str, sink: LineSink) -> None:
+        """Put the whole lab back. All clocks show the snapshot's time then: step them (clocks.step)."""
+        with self._machines() as machines:
+            snapshots.restore(machines, name, sink)
+
+    def snapshots(self) -> list[str]:
+        """The whole lab's snapshots, oldest first."""
+        with self._machines() as machines:
+            return snapshots.names(machines)
+
+    def leftovers(self) -> list[str]:
+        """What lies on the hypervisor, and on this host for a private one, under the lab's name."""
+        found: list[str] = []
+        if self.daemon.running():
+            with virt.connect(self.daemon.uri) as connection:
+                found = leftovers.find(connection, self.virtual.identity.prefix)
+        return found + self.daemon.traces()
+
+    def remove_all(self, sink: LineSink) -> list[str]:
+        """Remove every machine, disk, network and (a private) daemon of this lab, and Vagrant's notes of them."""
+        removed: list[str] = []
+        if self.daemon.running():
+            try:
+                with virt.connect(self.daemon.uri) as connection:
+                    removed = leftovers.purge(connection, self.virtual.identity.prefix)
+            except LabError as error:
+                if not isinstance(self.daemon, PrivateDaemon):
+                    raise
+                sink(f"{error.message}; ending it with all it runs")  # all of it is the lab's: nothing is lost
+        removed += self.daemon.remove()
+        notes = self._notes().folder
+        if notes.exists():
+            shutil.rmtree(notes)
+            removed.append(f"folder {notes}")
+        for line in removed:
+            sink(f"removed {line}")
+        return removed
+
+    def _notes(self) -> Notes:
+        return Notes(self.virtual.identity.state / ".vagrant")
+
+    def _pool_folder(self) -> Path | None:
+        return self.daemon.images() if isinstance(self.daemon, PrivateDaemon) else None
+
+    def _state_on_disk(self, node: str) -> MachineState:
+        """A machine of a private daemon that does not run: it has a description, or is absent."""
+        if not isinstance(self.daemon, PrivateDaemon):
+            return MachineState.UNKNOWN
+        description = self.daemon.folder / "etc" / "qemu" / f"{self.virtual.identity.machine(node)}.xml"
+        return MachineState.STOPPED if description.is_file() else MachineState.ABSENT
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        self.daemon.ensure(lambda _line: None)
+        with virt.connect(self.daemon.uri) as connection:
+            yield connection
+
+    @contextmanager
+    def _domain(self, node: str) -> Iterator[Any]:
+        with self._connection() as connection:
+            yield domains.lookup(connection, self.virtual.identity.machine(node))
+
+    @contextmanager
+    def _machines(self) -> Iterator[dict[str, Any]]:
+        """All machines that exist. Raises LabError when none does."""
+        with self._connection() as connection:
+            machines = dict(leftovers.by_node(connection, self.virtual, self.nodes))
+            yield machines

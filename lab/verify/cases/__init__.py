@@ -1,0 +1,32 @@
+"""The cases, by name. A case is a small file: which fault, what to observe, which checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.errors import UsageError
+from lab.providers.base import Capability
+from lab.verify.cases.case import Case
+from lab.verify.cases.loadbalancer import LOADBALANCER
+from lab.verify.cases.scheduler import SCHEDULER_FAILOVER
+from lab.verify.cases.spread import API_SPREAD
+from lab.verify.cases.vip import HAPROXY_FAILOVER
+
+#: The article's three, in its order.
+ARTICLE = (HAPROXY_FAILOVER, API_SPREAD, SCHEDULER_FAILOVER)
+
+CASES: dict[str, Case] = {case.name: case for case in (*ARTICLE, *LOADBALANCER)}
+
+
+def named(names: Sequence[str]) -> list[Case]:
+    """The cases of these names, in this order. Raises UsageError with all that are unknown."""
+    if missing := [name for name in names if name not in CASES]:
+        raise UsageError(f"no such case: {', '.join(missing)}", f"there are: {', '.join(CASES)}")
+    return [CASES[name] for name in names]
+
+
+def usual(kubernetes: bool, capabilities: frozenset[Capability]) -> list[Case]:
+    """What is verified when no case is named: the article's cases, or without a cluster all that need none."""
+    if kubernetes:
+        return list(ARTICLE)
+    return [case for case in LOADBALANCER if case.needs <= capabilities]

@@ -1,0 +1,30 @@
+"""What a case is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.providers.base import Capability
+from lab.verify.checks import Check
+from lab.verify.stage import Stage
+
+
+@dataclass(frozen=True)
+class Case:
+    """One experiment: steady state, fault, observations, heal, and the checks that judge the record of it.
+
+    ``shows`` says in a sentence what must be seen. ``fault`` is its name in faults.py ("" for none), for the oracle.
+    ``run`` is called in the steady state, makes the fault (by ledger.applied) and returns when all was observed.
+    """
+
+    name: str
+    title: str
+    shows: str
+    fault: str
+    headline: str
+    checks: tuple[Check, ...]
+    run: Callable[[Stage], None]
+    kubernetes: bool = False
+    needs: frozenset[Capability] = frozenset()
+    lease: str = ""

@@ -1,0 +1,47 @@
+"""Many requests through the VIP: do they reach all apiservers?"""
+
+from __future__ import annotations
+
+import time
+
+from lab.verify.cases.case import Case
+from lab.verify.checks.client import STEADY_CLIENT
+from lab.verify.checks.cluster import AUDIT_SHARE, SESSIONS
+from lab.verify.checks.vip import STEADY_HOLDER
+from lab.verify.ledger import pods
+from lab.verify.stage import Stage
+
+#: Pods that are created (DESIGN.md, api-spread). They stay unscheduled: what counts is who took the request.
+COUNT = 50
+
+#: Seconds that the audit logs are given to show them all; the apiserver writes them before it answers.
+WRITTEN = 10.0
+
+
+def run(stage: Stage) -> None:
+    """Create the pods between two looks at haproxy's counts, then read the audit logs."""
+    tag = stage.history.tag()
+    agent = f"halab-spread-{tag}"
+    operator = stage.operator()
+    with pods(stage.view, operator):
+        stage.phase("requests")
+        stage.sessions("before")
+        stage.tell(f"creating {COUNT} pods from {operator}, each over a fresh connection to {stage.endpoint}")
+        stage.api(operator, agent, "pods", COUNT, f"spread-{tag}", timeout=120.0)
+        stage.sessions("after")
+        created = sum(1 for r in stage.history.records() if r["kind"] == "request" and r["status"] == 201)
+        deadline = time.monotonic() + WRITTEN
+        while stage.audits(agent) < created and time.monotonic() < deadline:
+            stage.watch(0.5)
+
+
+API_SPREAD = Case(
+    name="api-spread",
+    title="fifty requests over fresh connections",
+    shows="every apiserver gets its share, by its own audit log and by haproxy's count",
+    fault="",
+    headline="audit-share",
+    checks=(STEADY_CLIENT, STEADY_HOLDER, AUDIT_SHARE, SESSIONS),
+    run=run,
+    kubernetes=True,
+)

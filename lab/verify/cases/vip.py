@@ -1,0 +1,63 @@
+"""Something breaks on the machine that holds the VIP; with a cluster behind it, a pod is created meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lab.verify.cases.case import Case
+from lab.verify.checks.client import OUTAGE, STEADY_CLIENT
+from lab.verify.checks.cluster import POD_RAN
+from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
+from lab.verify.faults import make
+from lab.verify.ledger import applied, pods
+from lab.verify.oracle import promise, timers
+from lab.verify.stage import Stage
+
+#: Seconds that are waited beyond what is promised: a late VIP is then seen to be late, not lost.
+PATIENCE = 10.0
+
+#: Seconds of connections recorded once the VIP is where it belongs: "all succeed again" must be seen, not assumed.
+SETTLED = 3.0
+
+#: What is judged of every fault on the holder.
+VIP_CHECKS = (STEADY_CLIENT, STEADY_HOLDER, OUTAGE, HOLDERS, MOVED, CAME_BACK)
+
+
+def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
+    """A case's run: the fault on the VIP's holder, a pod meanwhile, the heal, and the VIP's way back."""
+
+    def run(stage: Stage) -> None:
+        victim = stage.holder
+        fault = make(fault_name, victim)
+        promised = promise(timers(stage.view.topology), fault_name)
+        stage.tell(f"{fault_name} on {victim}")
+        stage.phase("fault")
+        with applied(fault, stage.view, stage.history):
+            if pod:
+                with pods(stage.view, stage.operator(victim)):
+                    stage.run_pod(f"verify-{stage.history.tag()}", victim)
+            expected = stage.next_best(victim) if promised.moves else victim
+            stage.wait_holder(expected, promised.maximum + PATIENCE, silent=victim if fault.silences else "")
+            stage.watch(SETTLED)
+            stage.tell(f"healing {victim}")
+            stage.phase("heal")
+        if fault.silences:
+            stage.probes.watch_holder(victim)
+            stage.probes.clocks(victim)
+        if stage.view.topology.definition.keepalived.preempt:
+            stage.wait_holder(stage.best, promised.maximum + PATIENCE)
+        stage.watch(SETTLED)
+
+    return run
+
+
+HAPROXY_FAILOVER = Case(
+    name="haproxy-failover",
+    title="haproxy stops on the machine that holds the VIP",
+    shows="the VIP comes to the next best master, a pod created meanwhile runs, and the VIP comes back",
+    fault="haproxy-stop",
+    headline="outage",
+    checks=(*VIP_CHECKS, POD_RAN),
+    run=break_holder("haproxy-stop", pod=True),
+    kubernetes=True,
+)

@@ -1,0 +1,179 @@
+"""What must be seen of the cluster itself: pods that run, requests that spread, a lease that moves."""
+
+from __future__ import annotations
+
+from lab.verify.checks import Check, shown, unknown
+from lab.verify.recorded import Recorded
+from lab.verify.verdict import Outcome, Verdict
+
+#: Seconds from its creation within which a pod of a cached image must run on an idle worker; sandbox and start take
+#: 2 to 5 s on two busy cores.
+POD_RUNS = 60.0
+
+#: Least share of each of three apiservers (DESIGN.md, api-spread): three fifths of an even share.
+FAIR = 0.6
+
+
+def host_of(identity: str) -> str:
+    """The host part of a lease's holderIdentity (``host_uuid``)."""
+    return identity.rpartition("_")[0] or identity
+
+
+def pod_ran(recorded: Recorded) -> Verdict:
+    """A pod created through the VIP while the fault lasted must run on a worker."""
+    name, promised = "pod", f"runs on a worker within {POD_RUNS:.0f} s"
+    if not recorded.faults:
+        return unknown(name, "no fault was recorded", promised)
+    fault = recorded.faults[0]
+    events = {str(r["event"]): r for r in recorded.of("pod")}
+    created, running = events.get("created"), events.get("running")
+    end = fault.heal if fault.heal is not None else recorded.phase("end")
+    if created is None:
+        return _never_created(recorded, name, promised)
+    since = recorded.host_time(created)
+    if since < fault.moment or (end is not None and since > end):
+        return unknown(name, "the pod was not created while the fault lasted", promised)
+    if running is None:
+        seen = f"{shown(end - since)}" if end is not None else "not known how long"
+        scheduled = events.get("scheduled")
+        state = f"scheduled to {scheduled['node']}, not running" if scheduled else "not scheduled"
+        outcome = Outcome.FAIL if end is not None and end - since >= POD_RUNS else Outcome.UNKNOWN
+        return Verdict(name, outcome, state, promised, f"watched for {seen}: {_trouble(recorded)}")
+    took = recorded.host_time(running) - since
+    node = str(running["node"])
+    measured = f"ran on {node} after {shown(took)}"
+    values = {"pod_s": took}
+    workers = recorded.workers or recorded.ranking
+    if node not in workers or took > POD_RUNS:
+        return Verdict(name, Outcome.FAIL, measured, promised, "not what was promised", values)
+    return Verdict(name, Outcome.PASS, measured, promised, "created through the VIP while the fault lasted", values)
+
+
+def _never_created(recorded: Recorded, name: str, promised: str) -> Verdict:
+    """A pod that could not be created in time is a failure; one that was never asked for tells nothing."""
+    asked = recorded.of("pod-asked")
+    fault = recorded.faults[0]
+    end = fault.heal if fault.heal is not None else recorded.phase("end")
+    if asked and end is not None and end - recorded.host_time(asked[0]) >= POD_RUNS:
+        return Verdict(name, Outcome.FAIL, "not created", promised, f"no answer through the VIP: {_trouble(recorded)}")
+    return unknown(name, "no pod was created", promised)
+
+
+def _trouble(recorded: Recorded) -> str:
+    told = recorded.of("trouble")
+    return str(told[-1]["what"]) if told else "no error was told"
+
+
+def least_share(servers: int) -> float:
+    """The least share of requests that each of ``servers`` apiservers must get."""
+    return FAIR / servers
+
+
+def spread_by_audit(recorded: Recorded) -> Verdict:
+    """Every apiserver's own audit log must show its share of the pods that were created."""
+    name = "audit-share"
+    masters = recorded.ranking
+    wanted = [r for r in recorded.of("request") if r.get("status") == 201]
+    counts = {str(r["source"]): int(r["count"]) for r in recorded.of("audit")}
+    least = least_share(len(masters)) if masters else 0.0
+    promised = f"each ≥ {least:.0%}"
+    if not wanted:
+        return unknown(name, "no pod was created", promised)
+    if missing := [node for node in masters if node not in counts]:
+        return unknown(name, f"no audit log was read on {', '.join(missing)}", promised)
+    total = sum(counts.values())
+    shares = {node: counts[node] / len(wanted) for node in masters}
+    measured = ", ".join(f"{node} {shares[node]:.0%}" for node in masters)
+    values = {f"share_{node}": shares[node] for node in masters}
+    if total < len(wanted):
+        reason = f"the audit logs show {total} of {len(wanted)} creations: where the others went is not known"
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, reason, values)
+    least_node = min(masters, key=lambda node: shares[node])
+    outcome = Outcome.PASS if shares[least_node] >= least else Outcome.FAIL
+    reason = f"{len(wanted)} pods over fresh connections; {least_node} got the fewest: {counts[least_node]}"
+    return Verdict(name, outcome, measured, promised, reason, values)
+
+
+def spread_by_sessions(recorded: Recorded) -> Verdict:
+    """Each server's sessions in the holder's haproxy must have grown by at least what its apiserver wrote down."""
+    name, promised = "sessions", "each grew by at least its audited requests"
+    counts = {str(r["source"]): int(r["count"]) for r in recorded.of("audit")}
+    looks = recorded.of("sessions")
+    before = next((r for r in looks if r["when"] == "before"), None)
+    after = next((r for r in looks if r["when"] == "after"), None)
+    if before is None or after is None or not counts:
+        return unknown(name, "haproxy was not asked before and after, or no audit log was read", promised)
+    if before["source"] != after["source"]:
+        return unknown(name, f"the VIP moved from {before['source']} to {after['source']} meanwhile", promised)
+    if missing := [node for node in counts if node not in before["sessions"] or node not in after["sessions"]]:
+        return Verdict(name, Outcome.FAIL, "no such server", promised, f"haproxy knows no server {', '.join(missing)}")
+    grown = {node: int(after["sessions"][node]) - int(before["sessions"][node]) for node in counts}
+    if any(growth < 0 for growth in grown.values()):
+        return unknown(name, "haproxy was restarted meanwhile: its counts began anew", promised)
+    measured = ", ".join(f"{node} +{grown[node]}" for node in sorted(grown))
+    short = [node for node in sorted(counts) if grown[node] < counts[node]]
+    said = ", ".join(f"{node} +{grown[node]} < {counts[node]}" for node in short)
+    reason = said or f"by the haproxy of {after['source']}, which held the VIP; audited: {sum(counts.values())}"
+    return Verdict(name, Outcome.FAIL if short else Outcome.PASS, measured, promised, reason)
+
+
+def lease_moved(recorded: Recorded) -> Verdict:
+    """The lease must come to another *host* within the promised time, and not have been there already."""
+    name = "lease"
+    promise = recorded.promised
+    promised = f"another host within {shown(promise.maximum)}" if promise else "another host"
+    if promise is None or not recorded.faults:
+        return unknown(name, "no fault was recorded", promised)
+    fault = recorded.faults[0]
+    told = [(recorded.host_time(r), host_of(str(r["holder"]))) for r in recorded.of("lease")]
+    before = [host for at, host in told if at <= fault.moment]
+    if not before:
+        return unknown(name, "who held the lease before the fault was not seen", promised)
+    if before[-1] != fault.node:
+        return unknown(name, f"{before[-1]} held the lease, but the fault was on {fault.node}", promised)
+    end = fault.heal if fault.heal is not None else recorded.phase("end")
+    later = [(at, host) for at, host in told if fault.moment < at and (end is None or at < end) and host != fault.node]
+    if not later:
+        waited = end - fault.moment if end is not None else 0.0
+        outcome = Outcome.FAIL if waited > promise.maximum else Outcome.UNKNOWN
+        measured = f"still {fault.node} after {shown(waited)}"
+        return Verdict(
+            name, outcome, measured, promised, "the lease did not come to another host while the fault lasted"
+        )
+    at, host = later[0]
+    took = at - fault.moment
+    outcome = Outcome.PASS if took <= promise.maximum else Outcome.FAIL
+    measured = f"{host} after {shown(took)}"
+    reason = f"from {fault.node} to {host}; {promise.reason}"
+    return Verdict(name, outcome, measured, promised, reason, {"lease_s": took})
+
+
+def scheduled_by_new(recorded: Recorded) -> Verdict:
+    """The pod that waited must have been scheduled by the *new* leader: not before the lease moved."""
+    name, promised = "scheduled", "after the lease moved"
+    if not recorded.faults:
+        return unknown(name, "no fault was recorded", promised)
+    fault = recorded.faults[0]
+    placed = [recorded.host_time(r) for r in recorded.of("pod") if r["event"] in ("scheduled", "running")]
+    if not placed:
+        return unknown(name, "the pod was not seen scheduled", promised)
+    hosts = [(recorded.host_time(r), host_of(str(r["holder"]))) for r in recorded.of("lease")]
+    changes = [at for at, host in hosts if at > fault.moment and host != fault.node]
+    if not changes:
+        return unknown(name, "the lease was not seen to move", promised)
+    wait = placed[0] - fault.moment
+    # Both are seen over watches of their own, each a few milliseconds late: only a clear lead tells of an old leader.
+    early = changes[0] - placed[0]
+    measured = f"{shown(wait)} after the fault"
+    values = {"scheduled_s": wait}
+    if early > 1.0:
+        reason = f"{shown(early)} before the lease moved: the old leader was still at work, so nothing was proven"
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, reason, values)
+    return Verdict(name, Outcome.PASS, measured, promised, "the new leader scheduled it", values)
+
+
+POD_RAN = Check("pod", pod_ran)
+AUDIT_SHARE = Check("audit-share", spread_by_audit)
+SESSIONS = Check("sessions", spread_by_sessions)
+LEASE = Check("lease", lease_moved)
+SCHEDULED = Check("scheduled", scheduled_by_new)

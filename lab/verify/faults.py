@@ -1,0 +1,226 @@
+"""Faults: what is done to a machine, and what undoes it. They only change; they neither look nor judge.
+
+*stop*, *kill* and *crash* of haproxy are three different faults: stopped in good order; SIGKILL with its restart
+switched off; SIGKILL as shipped, after which systemd starts it again (FACTS.md, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from lab.errors import LabError, UsageError
+from lab.providers.base import Capability
+from lab.verify import programs
+from lab.verify.view import LabView
+from lab.waiting import wait_for
+
+#: Prints the machine's own time, to tell the moment of a fault exactly: ssh alone takes longer than some failovers.
+STAMP = "date +%s.%N"
+
+#: Seconds for a machine to be reachable again after its power came back; an emulated one boots in 60 to 90 s.
+BOOT = 240.0
+
+SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+SET_ASIDE = "/etc/kubernetes/kube-scheduler.yaml.fault"
+NO_RESTART = "/run/systemd/system/haproxy.service.d/fault-no-restart.conf"
+
+
+class Fault(Protocol):
+    """One fault on one machine. ``heal`` may be called at any time, also twice, also when ``begin`` got nowhere."""
+
+    @property
+    def name(self) -> str:
+        """Its name in histories and tables."""
+
+    @property
+    def node(self) -> str:
+        """The machine it is done to."""
+
+    @property
+    def silences(self) -> bool:
+        """Does the machine itself stand still while it lasts?"""
+
+    def prepare(self, view: LabView) -> None:
+        """What must be done before, so that the fault itself is one instant. Counted as part of the fault by heal."""
+
+    def begin(self, view: LabView) -> float | None:
+        """Do it; returns the moment by the machine's own clock, in seconds since the epoch, where that can be told."""
+
+    def heal(self, view: LabView) -> None:
+        """Undo it, and return only when the machine is there again. Raises LabError when that cannot be done."""
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """A fault made of three scripts that run on the machine; ``change`` is one command, whose instant is the moment."""
+
+    change: str
+    undo: str
+    before: str = ""
+
+
+@dataclass(frozen=True)
+class ScriptFault:
+    """A fault inside a machine."""
+
+    name: str
+    node: str
+    scripts: Scripts
+    silences: bool = False
+
+    def prepare(self, view: LabView) -> None:
+        """Run the script that goes before."""
+        if self.scripts.before:
+            self._run(view, self.scripts.before, "before")
+
+    def begin(self, view: LabView) -> float | None:
+        """Stamp the time, then change."""
+        result = view.machines[self.node].run(
+            f"set -eu\n{STAMP}\n{self.scripts.change}\n", label=f"fault {self.name}", timeout=60.0
+        )
+        result.check("the fault could not be made; it is healed all the same")
+        return float(result.stdout.split()[0])
+
+    def heal(self, view: LabView) -> None:
+        """Run the script that undoes it."""
+        self._run(view, self.scripts.undo, "heal")
+
+    def _run(self, view: LabView, script: str, step: str) -> None:
+        result = view.machines[self.node].run(
+            f"set -eu\n{script}\n", label=f"{step} of fault {self.name}", timeout=60.0
+        )
+        result.check(f"look at {self.node} by ./inv ssh {self.node}; the next command tries to heal it again")
+
+
+@dataclass(frozen=True)
+class MachineFault:
+    """A fault of the whole machine, done by the provider."""
+
+    name: str
+    node: str
+    change: Callable[[LabView, str], None]
+    undo: Callable[[LabView, str], None]
+    silences: bool = True
+
+    def prepare(self, view: LabView) -> None:
+        """Nothing: the provider's call is the instant."""
+
+    def begin(self, view: LabView) -> float | None:
+        """Do it. The machine cannot tell when: it is gone."""
+        self.change(view, self.node)
+        return None
+
+    def heal(self, view: LabView) -> None:
+        """Undo it and wait until commands run on the machine again."""
+        self.undo(view, self.node)
+        reachable(view, self.node)
+
+
+@dataclass(frozen=True)
+class TestPods:
+    """The pods that cases create: no fault, but as little may be left of them. Deleted through the VIP by a master."""
+
+    __test__ = False
+
+    node: str
+    name: str = "test-pods"
+    silences: bool = False
+
+    def prepare(self, view: LabView) -> None:
+        """Nothing."""
+
+    def begin(self, view: LabView) -> float | None:
+        """Nothing: the cases create them."""
+        return None
+
+    def heal(self, view: LabView) -> None:
+        """Delete all pods that any case ever created."""
+        endpoint = f"{view.topology.vip}:{view.topology.port}"
+        args = [endpoint, programs.KUBECONFIG, "halab-clean", "clean"]
+        programs.run(view.machines[self.node], "api", args).check("the next command tries again")
+
+
+def reachable(view: LabView, node: str) -> None:
+    """Wait until a machine carries out commands. Raises WaitTimeout after BOOT seconds."""
+
+    def answers() -> str:
+        try:
+            result = view.machines[node].run("echo here", timeout=5.0)
+        except LabError as error:
+            return error.message
+        return "here" if result.ok else result.tail(1)
+
+    wait_for(f"{node} to answer over ssh", answers, lambda said: said == "here", seconds=BOOT, interval=0.5)
+
+
+STOPPED_HAPROXY = "systemctl reset-failed haproxy.service\nsystemctl start haproxy.service"
+
+SCRIPTS = {
+    "haproxy-stop": Scripts("systemctl stop haproxy.service", STOPPED_HAPROXY),
+    "haproxy-kill": Scripts(
+        "systemctl kill --signal=SIGKILL haproxy.service",
+        f"rm -f {NO_RESTART}\nsystemctl daemon-reload\n{STOPPED_HAPROXY}",
+        before=(
+            f"mkdir -p {NO_RESTART.rpartition('/')[0]}\n"
+            f"printf '[Service]\\nRestart=no\\n' > {NO_RESTART}\nsystemctl daemon-reload"
+        ),
+    ),
+    "haproxy-crash": Scripts("systemctl kill --signal=SIGKILL haproxy.service", STOPPED_HAPROXY),
+    "haproxy-hang": Scripts(
+        "systemctl kill --signal=SIGSTOP haproxy.service",
+        # A watchdog may have replaced the stopped one: there may be nothing left to continue.
+        f"! systemctl is-active --quiet haproxy.service || systemctl kill --signal=SIGCONT haproxy.service\n"
+        f"{STOPPED_HAPROXY}",
+    ),
+    "keepalived-stop": Scripts("systemctl stop keepalived.service", "systemctl start keepalived.service"),
+    "keepalived-kill": Scripts(
+        "systemctl kill --signal=SIGKILL keepalived.service",
+        "systemctl reset-failed keepalived.service\nsystemctl start keepalived.service",
+    ),
+    "scheduler-remove": Scripts(
+        f"mv {SCHEDULER} {SET_ASIDE}",
+        f"if [ -e {SET_ASIDE} ]; then mv {SET_ASIDE} {SCHEDULER}; fi",
+    ),
+}
+
+
+def _cut(view: LabView, node: str) -> None:
+    view.provider.cut(node)
+
+
+def _start(view: LabView, node: str) -> None:
+    view.provider.start(node)
+
+
+def _pause(view: LabView, node: str) -> None:
+    view.provider.pause(node)
+
+
+def _unpause(view: LabView, node: str) -> None:
+    view.provider.unpause(node)
+
+
+#: name → (do, undo, what the provider must be able to do)
+MACHINE: dict[str, tuple[Callable[[LabView, str], None], Callable[[LabView, str], None], frozenset[Capability]]] = {
+    "power-cut": (_cut, _start, frozenset()),
+    "pause": (_pause, _unpause, frozenset({Capability.PAUSE})),
+}
+
+
+def make(name: str, node: str) -> Fault:
+    """The fault of that name on that machine. Raises UsageError for a name that does not exist."""
+    if name in SCRIPTS:
+        return ScriptFault(name, node, SCRIPTS[name])
+    if name in MACHINE:
+        change, undo, _ = MACHINE[name]
+        return MachineFault(name, node, change, undo)
+    if name == "test-pods":
+        return TestPods(node)
+    raise UsageError(f"no such fault: {name}", f"there are: {', '.join(sorted([*SCRIPTS, *MACHINE]))}")
+
+
+def possible(capabilities: frozenset[Capability]) -> list[str]:
+    """The faults that a provider with these capabilities can make."""
+    return [*SCRIPTS, *(name for name, (_, _, needs) in MACHINE.items() if needs <= capabilities)]

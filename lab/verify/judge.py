@@ -1,0 +1,36 @@
+"""Judging a run by its folder: pure but for reading it, so that an old run can be judged again by newer checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.verify.cases import CASES
+from lab.verify.checks import judge_all
+from lab.verify.history import Record, load
+from lab.verify.recorded import Recorded
+from lab.verify.verdict import CaseVerdict, Outcome, Verdict, merge
+
+
+def judge(folder: Path) -> list[CaseVerdict]:
+    """The verdict on every case of a run, from its history alone. Raises LabError when the history cannot be read."""
+    history = folder / "history.jsonl"
+    if not history.exists():
+        return []
+    return [judge_case(name, records) for name, records in load(history).items()]
+
+
+def judge_case(name: str, records: list[Record]) -> CaseVerdict:
+    """The verdict on one case: its checks', merged, and *unknown* at best when it broke off."""
+    recorded = Recorded(records)
+    case = CASES.get(name.partition("#")[0])
+    span = [float(r["r"]) for r in records if "r" in r]
+    duration = max(span) - min(span) if span else 0.0
+    if case is None:
+        verdict = Verdict("case", Outcome.UNKNOWN, "nothing", "", "this program knows no such case")
+        return CaseVerdict(name, name, Outcome.UNKNOWN, (verdict,), "", duration)
+    verdicts = judge_all(case.checks, recorded)
+    if broken := recorded.of("broken-off"):
+        said = str(broken[0]["text"]).splitlines()[0]
+        verdicts = (Verdict("case", Outcome.UNKNOWN, "broken off", "", said), *verdicts)
+    outcome = merge(verdict.outcome for verdict in verdicts)
+    return CaseVerdict(name, case.title, outcome, verdicts, case.headline, duration)

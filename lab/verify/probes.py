@@ -1,0 +1,79 @@
+"""Probes: they record and do nothing else. Each is a program on a machine whose lines go into the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lab.command import Stream
+from lab.errors import LabError
+from lab.verify import clock, programs
+from lab.verify.history import History
+from lab.verify.oracle import BEAT
+from lab.verify.view import LabView
+
+#: Connections a second that the client starts (DESIGN.md, Proving).
+RATE = 50
+
+#: Seconds after which a probe ends by itself: no case lasts that long, and nothing may be left running on a machine.
+LIFETIME = 900
+
+
+@dataclass
+class Probes:
+    """The probes of one case. ``stop`` ends them all and may be called twice."""
+
+    view: LabView
+    history: History
+    _streams: dict[str, tuple[str, Stream]] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start the client's connections and every master's holder watcher."""
+        topology = self.view.topology
+        client = self.view.client.name
+        self._stream("connections", client, "connections", [topology.vip, topology.port, RATE, LIFETIME])
+        for node in topology.masters:
+            self.watch_holder(node.name)
+
+    def watch_holder(self, node: str) -> None:
+        """Watch (again) whether a master holds the VIP; needed anew after its machine was switched off."""
+        self._stream(f"holders {node}", node, "holders", [self.view.topology.vip, BEAT, LIFETIME])
+
+    def watch_lease(self, node: str, lease: str) -> None:
+        """Follow a lease from one master, through the VIP."""
+        endpoint = f"{self.view.topology.vip}:{self.view.topology.port}"
+        self._stream(
+            f"lease {lease}", node, "api", [endpoint, programs.KUBECONFIG, "halab-lease", "lease", lease, LIFETIME]
+        )
+
+    def clocks(self, *nodes: str) -> None:
+        """Measure clocks against this host's: these machines', or all that are watched."""
+        everyone = [self.view.client.name, *(node.name for node in self.view.topology.masters)]
+        for node in dict.fromkeys(nodes or everyone):
+            offset = clock.measure(self.view.machines[node])
+            self.history.add("clock", source=node, offset=offset.seconds, error=offset.error)
+
+    def _stream(self, key: str, node: str, program: str, args: list[object]) -> None:
+        old = self._streams.pop(key, None)
+        if old is not None:
+            old[1].stop()
+        words = [str(arg) for arg in args]
+
+        def hear(line: str) -> None:
+            self.history.hear(node, line)
+
+        stream = self.view.machines[node].stream(["python3", "-u", "-", *words], hear, stdin=programs.text(program))
+        self._streams[key] = node, stream
+
+    def check(self) -> None:
+        """Raises LabError when a probe has ended before its time."""
+        for key, (node, stream) in self._streams.items():
+            if not stream.alive:
+                raise LabError(f"the probe '{key}' on {node} ended: {stream.errors or 'it said nothing'}")
+
+    def stop(self) -> None:
+        """End all probes; one that had ended before is noted, for whoever reads an *unknown* later."""
+        for key, (node, stream) in self._streams.items():
+            if not stream.alive:
+                self.history.add("note", source=node, text=f"the probe '{key}' had ended: {stream.errors}")
+            stream.stop()
+        self._streams.clear()

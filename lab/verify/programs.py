@@ -1,0 +1,38 @@
+"""The programs that run on machines: sent over ssh, so that nothing needs to be installed there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.command import Result
+from lab.machine import Machine
+from lab.verify.history import History
+
+FOLDER = Path(__file__).resolve().parents[2] / "provision" / "probe"
+
+#: Where the administrator's credential lies on every master; the programs read it there and nothing takes it away.
+KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+#: Ends the program's text in the shell's input; no program contains such a line.
+END = "END-OF-PROGRAM"
+
+
+def text(name: str) -> str:
+    """A program's text."""
+    return (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+
+
+def run(
+    machine: Machine, name: str, args: Sequence[object], history: History | None = None, *, timeout: float = 60.0
+) -> Result:
+    """Run a program to its end on a machine; each line it prints is heard by the history as it comes."""
+    words = shlex.join(str(arg) for arg in args)
+    script = f"exec python3 -u - {words} <<'{END}'\n{text(name)}{END}\n"
+
+    def hear(line: str) -> None:
+        if history is not None:
+            history.hear(machine.name, line)
+
+    return machine.run(script, label=f"{name}.py {words}", timeout=timeout, sink=hear)

@@ -1,0 +1,180 @@
+"""One case's history, read back: typed, in this host's time, and still without any judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lab.verify.history import LAB, Record
+
+#: A stamp that lies further behind its arrival (seconds) than this is that of a clock that stood still, on a machine
+#: with a clock of its own: then the arrival counts. Ordinary arrivals come within milliseconds.
+STOOD_STILL = 1.0
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What the definition's own timers promise of a fault, in seconds, as the history's header keeps it.
+
+    ``moves``: must the VIP (or lease) move? None when either is right. ``gap`` is the longest time without any holder,
+    ``advert`` the longest with two.
+    """
+
+    minimum: float
+    maximum: float
+    gap: float
+    advert: float
+    moves: bool | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One connection of the client: its start (host's time), seconds to the answer and behind schedule, outcome."""
+
+    start: float
+    latency: float
+    late: float
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at whether a master holds the VIP; ``late`` and ``error`` bound how wrong its time can be (seconds)."""
+
+    at: float
+    holds: bool
+    late: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One fault, in host's time: ``moment`` is when it took effect.
+
+    ``heal`` is when healing began, ``healed`` when it was over; None while that has not happened. ``silences``: the
+    machine itself stood still meanwhile.
+    """
+
+    name: str
+    node: str
+    begin: float
+    moment: float
+    heal: float | None
+    healed: float | None
+    silences: bool
+
+
+class Recorded:
+    """What one case's records say."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records: tuple[Record, ...] = tuple(records)
+
+    def of(self, kind: str, source: str | None = None) -> list[Record]:
+        """All records of one kind (of one source), as they arrived."""
+        return [r for r in self.records if r["kind"] == kind and (source is None or r["source"] == source)]
+
+    @cached_property
+    def header(self) -> Mapping[str, object]:
+        """What the case started from; {} when the history has no header."""
+        found = self.of("header")
+        return found[0] if found else {}
+
+    @cached_property
+    def ranking(self) -> tuple[str, ...]:
+        """The masters by priority, best first."""
+        return tuple(_names(self.header.get("ranking")))
+
+    @cached_property
+    def workers(self) -> tuple[str, ...]:
+        """The workers."""
+        return tuple(_names(self.header.get("workers")))
+
+    @property
+    def preempts(self) -> bool:
+        """Does the best master always take the VIP (back)?"""
+        return bool(self.header.get("preempt", True))
+
+    @cached_property
+    def promised(self) -> Promised | None:
+        """What was promised of this case's fault; None where nothing was."""
+        given = self.header.get("promise")
+        if not isinstance(given, Mapping):
+            return None
+        moves = given["moves"]
+        return Promised(
+            float(given["minimum"]), float(given["maximum"]), float(given["gap"]), float(given["advert"]),
+            None if moves is None else bool(moves), str(given["reason"]),
+        )  # fmt: skip
+
+    def _clock(self, source: str, arrived: float) -> tuple[float, float]:
+        """(offset, error) of a source's clock, as measured nearest to a moment; unmeasured: the host's own."""
+        clocks = self.of("clock", source)
+        if not clocks:
+            return 0.0, 0.0
+        nearest = min(clocks, key=lambda record: abs(float(record["r"]) - arrived))
+        return float(nearest["offset"]), float(nearest["error"])
+
+    def host_time(self, record: Record) -> float:
+        """When a record was made, by this host's clock."""
+        if record["source"] == LAB:
+            return float(record["t"])
+        arrived = float(record["r"])
+        offset, error = self._clock(record["source"], arrived)
+        told = float(record["t"]) - offset
+        if error > 0 and arrived - told > STOOD_STILL and record["kind"] == "holder":
+            return arrived
+        return told
+
+    def phase(self, name: str) -> float | None:
+        """When a phase began; None when it never did."""
+        return next((float(r["t"]) for r in self.of("phase") if r["name"] == name), None)
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """The client's connections in the order of their starts."""
+        found = [
+            Connection(self.host_time(r), float(r["latency"]), float(r["late"]), str(r["outcome"]))
+            for r in self.of("probe")
+        ]
+        return tuple(sorted(found, key=lambda connection: connection.start))
+
+    @cached_property
+    def faults(self) -> tuple[Applied, ...]:
+        """The faults in the order they began."""
+        return tuple(_faults(self))
+
+    def seen(self, master: str) -> list[Seen]:
+        """All looks at one master, in the order of their time."""
+        looks = [
+            Seen(self.host_time(r), bool(r["holds"]), float(r["late"]), self._clock(master, float(r["r"]))[1])
+            for r in self.of("holder", master)
+        ]
+        return sorted(looks, key=lambda look: look.at)
+
+
+def _names(value: object) -> Sequence[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []
+
+
+def _faults(recorded: Recorded) -> Iterable[Applied]:
+    records = recorded.of("fault")
+    for begin in (record for record in records if record["event"] == "begin"):
+        later = {r["event"]: r for r in records if r["id"] == begin["id"]}
+        begun, heal, healed = later.get("begun"), later.get("heal"), later.get("healed")
+        moment = recorded.host_time(begun) if begun else float(begin["t"])
+        if begin["silences"]:
+            # No machine tells of its own end: what it said last, while it was being cut, is nearest to the truth.
+            said = [look.at for look in recorded.seen(str(begin["node"])) if float(begin["t"]) <= look.at <= moment]
+            moment = max(said, default=float(begin["t"]))
+        yield Applied(
+            str(begin["name"]),
+            str(begin["node"]),
+            float(begin["t"]),
+            moment,
+            float(heal["t"]) if heal else None,
+            float(healed["t"]) if healed else None,
+            bool(begin["silences"]),
+        )

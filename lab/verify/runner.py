@@ -1,0 +1,150 @@
+"""Running cases against a lab: one run folder, in which the history lies before the verdicts are drawn from it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab.command import LineSink
+from lab.errors import LabError
+from lab.verify.cases.case import Case
+from lab.verify.checks.client import STEADY_CLIENT
+from lab.verify.checks.vip import STEADY_HOLDER
+from lab.verify.history import History
+from lab.verify.judge import judge
+from lab.verify.ledger import heal_open
+from lab.verify.oracle import no_fault, promise, timers
+from lab.verify.probes import Probes
+from lab.verify.recorded import Recorded
+from lab.verify.stage import Stage
+from lab.verify.verdict import CaseVerdict, Outcome, as_data, merge
+from lab.verify.view import LabView
+
+#: Seconds of steady state that must be seen before a fault, and seconds that the lab is given to show them.
+STEADY = 2.0
+SETTLE = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    cases: tuple[CaseVerdict, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """All cases' outcomes merged."""
+        return merge(case.outcome for case in self.cases)
+
+
+def new_folder(view: LabView, kind: str) -> Path:
+    """A new run folder, .lab/NAME/runs/TIME-KIND/."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        folder = view.state / "runs" / (f"{stamp}-{kind}" if number == 1 else f"{stamp}.{number}-{kind}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise LabError(f"no free name for a run folder in {view.state / 'runs'}", "look what fills it")
+
+
+def run(cases: Sequence[Case], view: LabView, sink: LineSink, *, kind: str = "verify", rounds: int = 1) -> Run:
+    """Run the cases one after another (all of them ``rounds`` times) and judge what was recorded.
+
+    Faults that an earlier command left open are healed first. A case that breaks off is judged by what it recorded, and
+    is *unknown* at best; a fault that could not be healed ends the run. Raises what heal_open raises; an interrupt goes
+    on after everything was healed and verdict.json written.
+    """
+    heal_open(view, sink)
+    folder = new_folder(view, kind)
+    try:
+        with History(folder / "history.jsonl") as history:
+            for number in range(1, rounds + 1):
+                for case in cases:
+                    name = case.name if rounds == 1 else f"{case.name}#{number}"
+                    sink(f"case {name}: {case.title}")
+                    if not _run_case(case, name, view, history, sink):
+                        break
+    finally:
+        found = judge(folder)
+        store(folder, found)
+    return Run(folder, tuple(found))
+
+
+def store(folder: Path, cases: Sequence[CaseVerdict]) -> None:
+    """Write verdict.json."""
+    new = folder / "verdict.json.new"
+    new.write_text(json.dumps(as_data(cases), indent=1) + "\n", encoding="utf-8")
+    new.replace(folder / "verdict.json")
+
+
+def _run_case(case: Case, name: str, view: LabView, history: History, sink: LineSink) -> bool:
+    """Run one case and record it; False when the lab is not as it was, and nothing more can be learnt."""
+    history.begin(name)
+    given = timers(view.topology)
+    promised = promise(given, case.fault) if case.fault else no_fault(given)
+    history.add(
+        "header",
+        name=case.name,
+        ranking=[node.name for node in view.ranking],
+        workers=[node.name for node in view.topology.workers],
+        vip=str(view.topology.vip),
+        port=view.topology.port,
+        priorities={node.name: node.priority for node in view.ranking},
+        preempt=given.preempt,
+        promise=asdict(promised),
+    )
+    probes = Probes(view, history)
+    stage = Stage(view, history, probes, sink, name)
+    try:
+        if reason := _cannot(case, view):
+            raise LabError(reason)
+        probes.clocks()
+        probes.start()
+        if case.lease:
+            probes.watch_lease(stage.operator(), case.lease)
+        if _steady(stage):
+            case.run(stage)
+        probes.check()
+    except LabError as error:
+        history.add("broken-off", text=str(error))
+        sink(f"case {name} broke off: {error.message}")
+    finally:
+        stage.phase("end")
+        probes.stop()
+    return not (view.state / "faults.json").exists()
+
+
+def _cannot(case: Case, view: LabView) -> str:
+    """Why a case cannot be run on this lab; "" when it can."""
+    if case.kubernetes and not view.kubernetes:
+        return "it needs a cluster, and this lab has none yet: ./inv up"
+    if missing := case.needs - view.provider.capabilities:
+        return f"provider {view.provider.name} cannot {', '.join(sorted(missing))}"
+    return ""
+
+
+def _steady(stage: Stage) -> bool:
+    """Wait until the lab was steady for STEADY seconds, and record that phase; without it no fault is made."""
+    deadline = time.monotonic() + SETTLE
+    while True:
+        since = time.time()
+        stage.watch(STEADY)
+        until = time.time()
+        records = [*stage.history.records(), {"kind": "phase", "name": "steady", "t": since, "source": "lab"}]
+        look = Recorded([*records, {"kind": "phase", "name": "end", "t": until, "source": "lab"}])
+        doubts = [v for v in (STEADY_CLIENT(look), STEADY_HOLDER(look)) if v.outcome is not Outcome.PASS]
+        if not doubts or time.monotonic() > deadline:
+            stage.phase("steady", t=since)
+            break
+        stage.probes.check()
+        stage.tell(f"not steady yet: {doubts[0].reason}")
+    for doubt in doubts:
+        stage.history.add("note", text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}")
+    return not doubts

@@ -1,0 +1,39 @@
+"""What the cases need of a running lab, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.machine import Machine
+
+if TYPE_CHECKING:
+    from lab.providers.base import Provider
+    from lab.topology import Node, Topology
+
+
+@dataclass(frozen=True)
+class LabView:
+    """A running lab: its topology, its machines by node name, its provider and the folder of its state.
+
+    ``kubernetes`` says whether a cluster runs on the machines, or only the load balancer.
+    """
+
+    topology: Topology
+    machines: Mapping[str, Machine]
+    provider: Provider
+    state: Path
+    kubernetes: bool = True
+
+    @property
+    def ranking(self) -> tuple[Node, ...]:
+        """The masters, best priority first: the order in which the VIP should fall to them."""
+        return self.topology.ranked
+
+    @property
+    def client(self) -> Machine:
+        """The machine that plays the client: the first worker, or the least of the masters where there is none."""
+        workers = self.topology.workers
+        return self.machines[workers[0].name if workers else self.ranking[-1].name]

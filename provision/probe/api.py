@@ -1,0 +1,213 @@
+"""A client of the cluster's API through the VIP, run on a master, whose own administrator's credential it uses.
+
+    python3 -u - ENDPOINT KUBECONFIG AGENT pods COUNT PREFIX       create pods that stay unscheduled, one a connection
+    python3 -u - ENDPOINT KUBECONFIG AGENT pod NAME LIMIT          create one pod and watch it until it runs
+    python3 -u - ENDPOINT KUBECONFIG AGENT lease NAME LIFETIME     follow who holds a lease in kube-system
+    python3 -u - ENDPOINT KUBECONFIG AGENT clean                   delete all pods that this program ever made
+
+Every request opens a fresh TLS connection to ENDPOINT and verifies the cluster's authority. The credential never
+leaves the machine's memory: it is no argument, is printed nowhere and written to no file.
+Lines are JSON, each with "t", the time on this machine's clock in seconds.
+
+Only the standard library (Python 3.9 or later): it is sent over ssh and run as it is.
+"""
+
+import base64
+import http.client
+import json
+import os
+import re
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+#: All pods made here carry it, so that they can be found and removed, and nothing else is.
+LABEL = "halab-verify"
+
+PODS = "/api/v1/namespaces/default/pods"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
+
+#: Seconds that one request may take; a watch is renewed after as many seconds of silence.
+REQUEST = 2.0
+WATCH = 10.0
+
+#: Seconds between two attempts while the API cannot be reached.
+AGAIN = 0.2
+
+
+def emit(**record: object) -> None:
+    """One line; when nobody reads any more, there is no reason to go on."""
+    try:
+        sys.stdout.write(json.dumps({"t": time.time(), **record}) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(0)  # an orderly exit would only try to flush the same pipe again
+
+
+def trusted(kubeconfig: str) -> ssl.SSLContext:
+    """A TLS context out of a kubeconfig's embedded authority, certificate and key."""
+    with open(kubeconfig, encoding="ascii") as file:
+        text = file.read()
+
+    def embedded(field: str) -> bytes:
+        match = re.search(rf"^\s*{field}:\s*(\S+)\s*$", text, re.MULTILINE)
+        if match is None:
+            raise SystemExit(f"{kubeconfig} holds no {field}")
+        return base64.b64decode(match.group(1))
+
+    context = ssl.create_default_context(cadata=embedded("certificate-authority-data").decode("ascii"))
+    # OpenSSL takes the key from a file only: one that exists in memory alone, and for this process alone.
+    held = os.memfd_create("credential")
+    try:
+        os.write(held, embedded("client-certificate-data") + embedded("client-key-data"))
+        context.load_cert_chain(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
+    return context
+
+
+class Api:
+    """Requests to the API server, each over a connection of its own."""
+
+    def __init__(self, endpoint: str, kubeconfig: str, agent: str) -> None:
+        self.endpoint = endpoint
+        self.context = trusted(kubeconfig)
+        self.headers = {"User-Agent": agent, "Accept": "application/json", "Content-Type": "application/json"}
+
+    def connect(self, timeout: float) -> http.client.HTTPSConnection:
+        """A fresh connection."""
+        return http.client.HTTPSConnection(self.endpoint, timeout=timeout, context=self.context)
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Status and answer; raises OSError or HTTPException when there is none."""
+        connection = self.connect(REQUEST)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, self.headers)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text.startswith(b"{") else {}
+        finally:
+            connection.close()
+
+    def watch(self, path: str, name: str, until: float) -> Iterator[dict[str, Any]]:
+        """Every state of one object from now until the deadline; reconnects by itself when the connection breaks."""
+        while time.monotonic() < until:
+            connection = self.connect(REQUEST)
+            try:
+                query = f"?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={WATCH:.0f}"
+                connection.request("GET", path + query, None, self.headers)
+                answer = connection.getresponse()
+                if connection.sock is not None:
+                    connection.sock.settimeout(min(WATCH, max(0.1, until - time.monotonic())))
+                for line in answer:
+                    event = json.loads(line)
+                    if event["type"] in ("ADDED", "MODIFIED"):
+                        yield event["object"]
+                    if time.monotonic() >= until:
+                        return
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                emit(kind="trouble", what=f"watch of {name}: {error or type(error).__name__}")
+                time.sleep(AGAIN)
+            finally:
+                connection.close()
+
+
+def pod(name: str, scheduled: bool) -> dict[str, Any]:
+    """A pod that sleeps; one that no scheduler feels responsible for costs the cluster no more than its record."""
+    spec: dict[str, Any] = {
+        "containers": [
+            {
+                "name": "sleep",
+                "image": "lab.local/busybox:1",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sleep", "3600"],
+            }
+        ],
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+    }
+    if not scheduled:
+        spec["schedulerName"] = "halab-none"
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": LABEL}},
+        "spec": spec,
+    }
+
+
+def create_many(api: Api, count: int, prefix: str) -> None:
+    """Create ``count`` pods, each over a fresh connection, and say of each what the API answered."""
+    for number in range(count):
+        name = f"{prefix}-{number}"
+        began = time.monotonic()
+        try:
+            status, _ = api.request("POST", PODS, pod(name, scheduled=False))
+            emit(kind="request", pod=name, status=status, latency=round(time.monotonic() - began, 6))
+        except (OSError, http.client.HTTPException) as error:
+            emit(kind="request", pod=name, status=0, error=str(error) or type(error).__name__)
+
+
+def create_one(api: Api, name: str, limit: float) -> None:
+    """Create a pod, trying again until it is there, and follow it until it runs or ``limit`` seconds are over."""
+    until = time.monotonic() + limit
+    while True:
+        try:
+            status, answer = api.request("POST", PODS, pod(name, scheduled=True))
+            if status in (201, 409):  # 409: an earlier try did arrive, only its answer got lost
+                emit(kind="pod", pod=name, event="created")
+                break
+            emit(kind="trouble", what=f"creating {name}: status {status} {answer.get('message', '')}")
+        except (OSError, http.client.HTTPException) as error:
+            emit(kind="trouble", what=f"creating {name}: {error or type(error).__name__}")
+        if time.monotonic() > until:
+            return
+        time.sleep(AGAIN)
+    told = ""
+    for state in api.watch(PODS, name, until):
+        node, phase = state["spec"].get("nodeName", ""), state["status"].get("phase", "")
+        event = "running" if phase == "Running" else "scheduled" if node else ""
+        if event and event != told:
+            told = event
+            emit(kind="pod", pod=name, event=event, node=node)
+        if event == "running":
+            return
+
+
+def follow_lease(api: Api, name: str, lifetime: float) -> None:
+    """Say who holds a lease, at first and whenever that changes."""
+    holder = ""
+    for state in api.watch(LEASES, name, time.monotonic() + lifetime):
+        now = state["spec"].get("holderIdentity") or ""
+        if now != holder:
+            holder = now
+            emit(kind="lease", lease=name, holder=holder)
+
+
+def clean(api: Api) -> None:
+    """Delete every pod that this program made."""
+    status, answer = api.request("DELETE", PODS + "?labelSelector=app%3D" + LABEL)
+    if status != 200:
+        raise SystemExit(f"deleting the test pods: status {status} {answer.get('message', '')}")
+    emit(kind="cleaned", count=len(answer.get("items", [])))
+
+
+def main(endpoint: str, kubeconfig: str, agent: str, what: str, *rest: str) -> None:
+    """Read the arguments and do what is asked."""
+    api = Api(endpoint, kubeconfig, agent)
+    if what == "pods":
+        create_many(api, int(rest[0]), rest[1])
+    elif what == "pod":
+        create_one(api, rest[0], float(rest[1]))
+    elif what == "lease":
+        follow_lease(api, rest[0], float(rest[1]))
+    elif what == "clean":
+        clean(api)
+    else:
+        raise SystemExit("unknown: " + what)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
