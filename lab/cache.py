@@ -138,7 +138,7 @@ class Entry:
                     raise self._full() from error
                 raise
             except LabError as error:
-                if "No space left on device" in str(error):
+                if "no space left on device" in str(error).lower():
                     raise self._full() from error
                 raise
             finally:
