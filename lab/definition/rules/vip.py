@@ -71,13 +71,16 @@ def moves(definition: Definition) -> Iterator[Problem]:
         return  # said by `weights`
     best, second, last = ranked[0], ranked[1], ranked[-1]
     if vrrp.unwell(best, keepalived) >= vrrp.well(second, keepalived):
-        need = best - second + 1
         wrong = (
             f"with {weight:+d} the VIP never moves: a master of priority {best} without haproxy counts "
             f"{vrrp.unwell(best, keepalived)}, the next one {vrrp.well(second, keepalived)}"
         )
-        right = f"a weight above {best - second} or below {second - best} (or 0: leave at once)"
-        yield Problem(WEIGHT, wrong, right if need <= vrrp.HIGHEST - best or weight < 0 else "weight: 0", also=also)
+        ways = ["0 (it leaves at once)"]
+        if second > vrrp.LOWEST:
+            ways.append(f"below {second - best}")
+        if keepalived.detection.how == "script" and best < vrrp.HIGHEST:
+            ways.append(f"above {best - second}")
+        yield Problem(WEIGHT, wrong, ", or ".join(ways), also=also)
     elif vrrp.unwell(best, keepalived) >= vrrp.well(last, keepalived):
         wrong = (
             f"with {weight:+d} the VIP never reaches the master of priority {last}: one of priority {best} without "

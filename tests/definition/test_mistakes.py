@@ -1,0 +1,130 @@
+"""Every mistake is answered with its field, what is wrong and what would be right; all of them at once, and no traceback."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import Node
+from yamltext import dump
+
+from lab.definition import DefinitionError, Problem, Severity, check, load, parse
+
+REMOVE = object()
+
+GOOD: dict[str, Any] = {
+    "name": "ha",
+    "network": {"subnet": "10.21.0.0/24", "vip": "10.21.0.100", "port": 16443},
+    "nodes": [
+        {"name": "master1", "role": "master", "address": "10.21.0.11"},
+        {"name": "master2", "role": "master", "address": "10.21.0.12"},
+        {"name": "master3", "role": "master", "address": "10.21.0.13"},
+        {"name": "worker1", "role": "worker", "address": "10.21.0.14"},
+    ],
+}
+
+
+class _Constructor(SafeConstructor):
+    """Knows ``!remove``, the mark for a field that is taken out."""
+
+
+def _removed(_: SafeConstructor, __: Node) -> object:
+    return REMOVE
+
+
+_Constructor.add_constructor("!remove", _removed)
+
+
+def _cases() -> list[dict[str, Any]]:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _Constructor
+    cases: list[dict[str, Any]] = yaml.load(Path(__file__).with_name("mistakes.yaml"))
+    return cases
+
+
+def changed(path: str, value: Any, data: dict[str, Any]) -> None:
+    """Set the field at ``path`` (or take it out), making the sections on the way."""
+    parts = [int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path)]
+    place: Any = data
+    for part in parts[:-1]:
+        place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
+    last = parts[-1]
+    if value is REMOVE:
+        del place[last]
+    elif isinstance(place, list) and last == len(place):
+        place.append(value)
+    else:
+        place[last] = value
+
+
+def problems(text: str) -> list[Problem]:
+    """All that is said about a text, errors and warnings."""
+    try:
+        return check(parse(text))
+    except DefinitionError as error:
+        return list(error.problems)
+
+
+CASES = _cases()
+
+
+def test_the_definition_that_mistakes_are_put_into_is_good() -> None:
+    assert problems(dump(GOOD)) == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_mistake(case: dict[str, Any]) -> None:
+    text = case.get("text")
+    if text is None:
+        data = copy.deepcopy(GOOD)
+        for path, value in case["change"].items():
+            changed(path, value, data)
+        text = dump(data)
+    said = problems(text)
+    wanted = case["problems"]
+    listing = "\n".join(str(problem) for problem in said)
+    assert sorted(problem.path for problem in said) == sorted(want["path"] for want in wanted), listing
+    for want in wanted:
+        severity = Severity(want.get("severity", "error"))
+        fitting = [
+            problem
+            for problem in said
+            if problem.path == want["path"]
+            and want["wrong"] in problem.wrong
+            and want.get("right", "") in problem.right
+            and problem.severity is severity
+        ]
+        assert len(fitting) == 1, f"{want} not in\n{listing}"
+        assert fitting[0].right, f"{want}: no word about what would be right"
+        if severity is Severity.ERROR and want["path"] in case.get("change", {}):
+            assert fitting[0].line or fitting[0].wrong == "is missing", f"{want}: no line"
+
+
+def test_all_mistakes_stand_in_one_message_with_line_and_advice() -> None:
+    text = "name: Ha\nnetwork:\n  port: 70000\nnodes:\n- name: a\n  role: master\n  priority: 300\n"
+    with pytest.raises(DefinitionError) as caught:
+        parse(text, "my.yaml")
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "my.yaml: 3 mistakes"
+    assert lines[1].startswith('  name (line 1): "Ha" is not allowed; right: ')
+    assert lines[2] == "  network.port (line 3): 70000 is out of range; right: a whole number from 1 to 65535"
+    assert lines[3].startswith("  nodes[0].priority (line 7): 300 is out of range; right: ")
+    assert caught.value.status == 64
+
+
+def test_a_file_that_cannot_be_read_is_a_wrong_definition(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, said in ((tmp_path / "none.yaml", "no such file"), (tmp_path, "directory"), (binary, "no UTF-8")):
+        with pytest.raises(DefinitionError, match=said):
+            load(path)
+
+
+@pytest.mark.parametrize("section", ["network", "machine", "keepalived", "haproxy", "kubernetes", "libvirt"])
+def test_a_section_with_everything_commented_out_means_its_defaults(section: str) -> None:
+    assert parse(dump(GOOD) + ("" if section == "network" else f"{section}:\n  # nothing\n"))
