@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
+from types import FrameType
 
 from invoke.collection import Collection
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
@@ -94,14 +96,28 @@ def _failed(error: LabError) -> int:
 def _fault(error: Exception) -> int:
     """Say that it is not the reader's fault, and what to send to whoever carries the project on."""
     report = FOLDER / ".lab" / "fault.txt"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text("".join(traceback.format_exception(error)))
+    trace = "".join(traceback.format_exception(error))
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(trace)
+        where = str(report)
+    except OSError:  # a full disk, or somebody else's folder: the trace is shown instead
+        sys.stderr.write(trace)
+        where = "the lines above"
     sys.stderr.write(
         f"this is a fault of the program, not of your lab: {type(error).__name__}: {error}\n"
-        f"  → report it with {report} and the command that you typed\n"
+        f"  → report it with {where} and the command that you typed\n"
     )
     return int(ExitStatus.FAULT)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Whoever ends the program from outside gets the same clean end as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it stays ignored
+        signal.signal(signal.SIGHUP, _interrupt)
     sys.exit(main())

@@ -17,7 +17,7 @@ UP_SECONDS = 1200.0
 class LabVagrant(vagrant.Vagrant):
     """python-vagrant with a command prefix (``enter``), and with an ``up`` that hands on all that Vagrant says.
 
-    python-vagrant's own ``up`` loses standard error (python-vagrant#24, #61) and leaves Vagrant running on an interrupt.
+    python-vagrant's own loses standard error (python-vagrant#24, #61) and leaves Vagrant running on an interrupt.
     """
 
     def __init__(self, root: Path, enter: Sequence[str], env: Mapping[str, str]) -> None:
