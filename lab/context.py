@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.cluster.observation import Observation, observe
 from lab.cluster.status import Status, fold
-from lab.command import Result
+from lab.command import CommandTimeout, Result
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
@@ -75,7 +75,11 @@ class Lab:
         said = []
         for node in self.topology.masters:
             machine = self.machines[node.name]
-            probe = machine.run("kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz", timeout=15.0)
+            try:
+                probe = machine.run("kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz", timeout=15.0)
+            except CommandTimeout as error:
+                said.append(f"{node.name}: {error.hint}")
+                continue
             if probe.ok:
                 return node, machine
             said.append(f"{node.name}: {probe.tail(1)}")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.command import LineSink, Result, run
+from lab.command import LineSink, Result, run, shown
 from lab.identity import Identity
 from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
@@ -115,7 +115,9 @@ class LxcProvider:
             removed = list(pool.map(self._remove_container, containers))
         if self.network.remove():
             removed.append(f"network namespace {self.network.name}")
-        shutil.rmtree(self.identity.state / ".vagrant", ignore_errors=True)
+        notes = self.identity.state / ".vagrant"
+        if notes.exists():
+            shutil.rmtree(notes)
         for line in removed:
             sink(f"removed {line}")
         return removed
@@ -123,7 +125,8 @@ class LxcProvider:
     def _remove_container(self, folder: Path) -> str:
         """Kill one container and delete its folder; works on half-made ones too."""
         self._lxc("stop", "--name", folder.name, "--kill")  # fails when it does not run: the removal below judges
-        self._lxc("wait", "--name", folder.name, "--state", "STOPPED", "--timeout", "10")
+        stopped = self._lxc("wait", "--name", folder.name, "--state", "STOPPED", "--timeout", "10")
+        stopped.check(f"{folder.name} still runs, so its files were not touched: try again")
         shutil.rmtree(folder)
         return f"container {folder.name}"
 
@@ -148,4 +151,5 @@ class LxcProvider:
             known.unlink(missing_ok=True)
 
     def _lxc(self, verb: str, *args: str, timeout: float = 60.0) -> Result:
-        return run([*self.enter(), f"lxc-{verb}", *args], timeout=timeout, label=f"lxc-{verb} {' '.join(args)}")
+        command = [f"lxc-{verb}", "--lxcpath", str(self.lxc_path), *args]
+        return run([*self.enter(), *command], timeout=timeout, label=shown([f"lxc-{verb}", *args]))

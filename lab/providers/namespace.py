@@ -54,7 +54,7 @@ class NetworkNamespace:
         if not self._ip("link", "show", "dev", BRIDGE).ok:
             self._ip("link", "add", BRIDGE, "type", "bridge", "forward_delay", "0").check()
             changed = True
-        if str(self.host) not in self._ip("-o", "addr", "show", "dev", BRIDGE).check().stdout:
+        if f" {self.host} " not in self._ip("-o", "addr", "show", "dev", BRIDGE).check().stdout:
             self._ip("addr", "replace", str(self.host), "dev", BRIDGE).check()
             changed = True
         for link in ("lo", BRIDGE):
@@ -73,9 +73,10 @@ class NetworkNamespace:
             leftover = self.path.exists()
             self.path.unlink(missing_ok=True)
             return leftover
-        for pid in self.pids():
-            if pid == os.getpid():
-                raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
+        inside = self.pids()
+        if os.getpid() in inside:
+            raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
+        for pid in inside:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
