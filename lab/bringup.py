@@ -12,8 +12,9 @@ from lab.errors import LabError, UsageError
 from lab.plan import render, write
 from lab.plan.site import Site
 from lab.providers.base import MachineState
-from lab.provisioning import Provisioner, Script, Stage
+from lab.provisioning import Provisioner, Script
 from lab.siting import make_site
+from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
@@ -45,10 +46,12 @@ class Bringup:
         done = self._render(site)
         lab = assemble(self.definition, self.state, site)
         done += self._boot(lab)
-        if self.stage is Stage.MACHINES:
-            return lab, lab.status(kubernetes=False), done
-        done += self._provision(lab)
-        return lab, self._settle(lab), done
+        stage = max(self.stage, self.state.stage or self.stage, key=lambda stage: stage.order)
+        self.state.write("stage", stage)
+        if stage is Stage.MACHINES:
+            return lab, lab.status(), done
+        done += self._provision(lab, stage)
+        return lab, self._settle(lab, stage), done
 
     def _refuse_another_shape(self) -> None:
         """A definition that differs in what machines are born with would half apply: say so before anything else."""
@@ -97,44 +100,44 @@ class Bringup:
         self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
         return [f"started {name}" for name in absent]
 
-    def _provision(self, lab: Lab) -> list[str]:
+    def _provision(self, lab: Lab, stage: Stage) -> list[str]:
         _, seen = lab.observe()
         provisioner = Provisioner(lab.topology, lab.machines, scripts(lab), self.timeline)
-        done = provisioner.run(self.stage, seen)
-        if self.stage in (Stage.CONTROL_PLANE, Stage.WORKERS) and (done or not self.state.kubeconfig.is_file()):
+        done = provisioner.run(stage, seen)
+        if stage.has_kubernetes and (done or not self.state.kubeconfig.is_file()):
             first = lab.machines[lab.topology.masters[0].name]
             # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
             credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
             self.state.write("kubeconfig", credential, 0o600)
         return done
 
-    def _settle(self, lab: Lab) -> Status:
+    def _settle(self, lab: Lab, stage: Stage) -> Status:
         """Wait until the lab says of itself that it is healthy."""
-        kubernetes = self.stage in (Stage.CONTROL_PLANE, Stage.WORKERS)
         with self.timeline.phase("healthy"):
             try:
                 status = wait_for(
                     "a healthy lab",
-                    lambda: lab.status(kubernetes=kubernetes),
-                    lambda status: not self._matters(lab, status),
+                    lab.status,
+                    lambda status: not _matters(lab, status, stage),
                     seconds=SETTLE_SECONDS,
                     interval=0.5,
                 )
             except WaitTimeout as error:
                 assert isinstance(error.last, Status)
-                wrong = "\n".join(f"  - {problem}" for problem in self._matters(lab, error.last))
+                wrong = "\n".join(f"  - {problem}" for problem in _matters(lab, error.last, stage))
                 raise LabError(
                     f"all steps ran, but the lab is not healthy after {SETTLE_SECONDS:.0f} s:\n{wrong}",
                     "./inv status shows it live, ./inv logs gathers what is needed to find out why",
                 ) from error
         return status
 
-    def _matters(self, lab: Lab, status: Status) -> list[str]:
-        """The problems that count at this stage: before ``workers`` a worker is rightly no member."""
-        if self.stage is not Stage.CONTROL_PLANE:
-            return list(status.problems)
-        workers = tuple(f"{node.name} is no member" for node in lab.topology.workers)
-        return [problem for problem in status.problems if not problem.startswith(workers)]
+
+def _matters(lab: Lab, status: Status, stage: Stage) -> list[str]:
+    """The problems that count at this stage: before ``workers`` a worker is rightly no member."""
+    if stage is not Stage.CONTROL_PLANE:
+        return list(status.problems)
+    workers = tuple(f"{node.name} is no member" for node in lab.topology.workers)
+    return [problem for problem in status.problems if not problem.startswith(workers)]
 
 
 def scripts(lab: Lab) -> dict[tuple[str, str], Script]:

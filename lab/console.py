@@ -24,6 +24,9 @@ from lab.timeline import Phase
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+#: What a table's cell may be: text, or text with a style.
+Cell = RenderableType
+
 #: Seconds between two lines about a phase that goes on, where the output is no terminal.
 STILL_SECONDS = 30.0
 

@@ -37,6 +37,12 @@ class Lab:
     site: Site
 
     @property
+    def kubernetes(self) -> bool:
+        """Was it brought further than its load balancer?"""
+        stage = self.state.stage
+        return stage is not None and stage.has_kubernetes
+
+    @property
     def identity(self) -> Identity:
         """The lab's names on this host."""
         return self.state.identity
@@ -65,10 +71,10 @@ class Lab:
         running = {name: self.machines[name] for name, state in states.items() if state is MachineState.RUNNING}
         return states, observe(self.topology, running)
 
-    def status(self, *, kubernetes: bool = True) -> Status:
+    def status(self) -> Status:
         """The lab at this moment."""
         states, seen = self.observe()
-        return fold(self.topology, self.provider.name, states, seen, kubernetes=kubernetes)
+        return fold(self.topology, self.provider.name, states, seen, kubernetes=self.kubernetes)
 
     def control_plane(self) -> tuple[Node, Machine]:
         """A master whose apiserver answers. Raises LabError when none does."""

@@ -18,7 +18,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from lab.command import CommandError, Result
 from lab.errors import LabError
 from lab.machine import Machine
 from lab.parallel import workers
+from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
 from lab.waiting import WaitTimeout, wait_for
@@ -47,15 +47,6 @@ KUBERNETES = Path(__file__).parent.parent / "provision" / "kubernetes"
 MINT = KUBERNETES / "mint.sh"
 FORGET = KUBERNETES / "forget-member.sh"
 CLEAN = KUBERNETES / "clean.sh"
-
-
-class Stage(StrEnum):
-    """How far ``up`` goes."""
-
-    MACHINES = "machines"
-    LOADBALANCER = "loadbalancer"
-    CONTROL_PLANE = "control-plane"
-    WORKERS = "workers"
 
 
 @dataclass(frozen=True)

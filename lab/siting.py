@@ -14,7 +14,8 @@ from lab.payload import seed
 from lab.payload.choose import choose
 from lab.plan.site import Site
 from lab.providers import choice
-from lab.provisioning import Stage, gather
+from lab.provisioning import gather
+from lab.stage import Stage
 from lab.timeline import Timeline
 
 

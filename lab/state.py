@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class State:
     def ssh_config(self) -> Path:
         """How ssh reaches the machines."""
         return self.folder / "ssh_config"
+
+    @property
+    def stage(self) -> Stage | None:
+        """How far an earlier ``up`` brought the lab, or began to; None before the first."""
+        file = self.folder / "stage"
+        return Stage(file.read_text().strip()) if file.is_file() else None
 
     @property
     def kubeconfig(self) -> Path:

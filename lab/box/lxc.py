@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.box.components import all_packages, components, inputs
+from lab.box.customize import customize_script
 from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.rootfs import installed, mmdebstrap
@@ -26,7 +27,7 @@ HERE = Path(__file__).parent
 BUILDER = tuple(
     HERE / name
     for name in (
-        "lxc.py", "components.py", "container.sh", "vagrant-user.sh", "vagrant.pub", "lxc-config", "lxc-template",
+        "lxc.py", "components.py", "customize.py", "container.sh", "vagrant-user.sh", "vagrant.pub", "lxc-config", "lxc-template",
         "lxc-seed", "../debian/rootfs.py",
     )
 )  # fmt: skip
@@ -86,7 +87,7 @@ def _make(folder: Path, final: Path, provision: Path, sink: LineSink) -> Mapping
     """Build everything in ``folder``, which will be moved to ``final``."""
     found = components(provision)
     script = folder / "customize"
-    script.write_text(customize_script([part.install for part in found if part.install is not None]))
+    script.write_text(customize_script([part.install for part in found if part.install is not None], HERE / "container.sh"))
     script.chmod(0o755)
     rootfs = folder / "rootfs"
     sink("Debian packages of the machines")
@@ -104,23 +105,6 @@ def _make(folder: Path, final: Path, provision: Path, sink: LineSink) -> Mapping
     config = (HERE / "lxc-config").read_text() + shield_entries(final / "shields")
     write_box(folder / "lab.box", config, (HERE / "lxc-template").read_text(), final / "rootfs")
     return {"packages": installed(rootfs)}
-
-
-def customize_script(scripts: list[Path]) -> str:
-    """The shell script that mmdebstrap runs on the host with the root file system as $1."""
-    inside = 'chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -s'
-    lines = ["#!/bin/sh", "set -eu"]
-    lines += [f"echo install {path.parent.name}\n{inside} < {_quoted(path)}" for path in scripts]
-    key = "/tmp/vagrant.pub"
-    lines += [
-        f'cp {_quoted(HERE / "vagrant.pub")} "$1{key}"',
-        f"{inside} -- {key} < {_quoted(HERE / 'vagrant-user.sh')}",
-        f'rm "$1{key}"',
-        f"{inside} < {_quoted(HERE / 'container.sh')}",
-        # How this host reaches its mirror is nobody's business in a machine, which downloads nothing.
-        'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def shield_entries(folder: Path) -> str:
@@ -147,10 +131,6 @@ def write_box(file: Path, config: str, template: str, lower: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), mode
             box.addfile(member, io.BytesIO(content))
-
-
-def _quoted(path: Path) -> str:
-    return "'" + str(path.absolute()).replace("'", "'\\''") + "'"
 
 
 def _escaped(path: Path) -> str:

@@ -13,7 +13,7 @@ from lab.state import State
 from lab.topology import derive
 
 #: What an ``up`` wrote that is of no use without the machines.
-MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "faults.json", "vagrant", ".vagrant")
+MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "stage", "faults.json", "vagrant", ".vagrant")
 
 
 def run(name: str, definition: str, *, everything: bool) -> None:

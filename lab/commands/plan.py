@@ -1,3 +1,42 @@
 """``./inv plan``: render everything and show it; touches nothing but the lab's folder."""
 
 from __future__ import annotations
+
+from lab import console
+from lab.commands.up import check_provider, source_of
+from lab.context import FOLDER
+from lab.definition import load
+from lab.identity import Identity
+from lab.plan import render, write
+from lab.plan.show import Table, overview
+from lab.plan.site import Site
+from lab.providers import choice
+from lab.state import State
+from lab.topology import derive
+
+
+def run(definition: str, lab: str, provider: str) -> None:
+    """Render into the lab's folder and show machines, promises and risks."""
+    wanted = load(source_of(definition))
+    check_provider(provider)
+    state = State(Identity(lab or wanted.name, FOLDER))
+    topology = derive(wanted)
+    with state.lock():
+        known = state.load_site()
+        # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
+        site = known or Site(identity=state.identity, provider=choice.choose(provider or wanted.provider).provider)
+        files = render(topology, site)
+        changed = write(files, state.folder)
+    shown = overview(topology, site)
+    console.table("", ["", ""], [[console.dim(name), value] for name, value in shown.facts])
+    console.say("")
+    _table("Machines", shown.nodes)
+    _table("What the timers promise", shown.promises)
+    for risk in shown.risks:
+        console.warn(risk)
+    console.say(f"{len(files)} files in {state.folder}, {len(changed)} of them changed", "green")
+
+
+def _table(title: str, table: Table) -> None:
+    console.table(title, table.heads, table.rows)
+    console.say("")

@@ -11,7 +11,7 @@ from rich.text import Text
 from lab import console
 from lab.cluster.status import Status
 from lab.commands.show import machines_table
-from lab.context import Lab, open_lab
+from lab.context import open_lab
 from lab.errors import ExitStatus
 
 #: Seconds between two looks with --watch.
@@ -22,20 +22,15 @@ def run(name: str, definition: str, *, as_json: bool, watch: bool) -> None:
     """Show the lab once, or again and again; a degraded lab gives exit status 1."""
     lab = open_lab(name, definition)
     if watch:
-        console.watch(lambda: _picture(lab.status(kubernetes=_has_kubernetes(lab))), WATCH_SECONDS)
+        console.watch(lambda: _picture(lab.status()), WATCH_SECONDS)
         return
-    status = lab.status(kubernetes=_has_kubernetes(lab))
+    status = lab.status()
     if as_json:
         console.raw(json.dumps(status.as_json(), indent=1) + "\n")
     else:
         console.out.print(_picture(status))
     if not status.healthy:
         raise SystemExit(ExitStatus.FAIL)
-
-
-def _has_kubernetes(lab: Lab) -> bool:
-    """Was the lab brought further than its load balancer?"""
-    return bool(lab.site.payload)
 
 
 def _picture(status: Status) -> RenderableType:

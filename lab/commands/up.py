@@ -12,7 +12,7 @@ from lab.context import DEFAULT_DEFINITION, FOLDER
 from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.provisioning import Stage
+from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 
@@ -24,8 +24,7 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     source = source_of(definition)
     stage = _stage(until)
     wanted = load(source)
-    if provider and provider not in PROVIDERS:
-        raise UsageError(f"--provider {provider}: no such provider", f"one of {', '.join(PROVIDERS)}")
+    check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
     started = time.strftime("%Y%m%d-%H%M%S")
     with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
@@ -51,6 +50,12 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
 def source_of(definition: str) -> Path:
     """The definition's file: the one named on the command line, else the default."""
     return Path(definition).resolve() if definition else DEFAULT_DEFINITION
+
+
+def check_provider(provider: str) -> None:
+    """Refuse a --provider that does not exist."""
+    if provider and provider not in PROVIDERS:
+        raise UsageError(f"--provider {provider}: no such provider", f"one of {', '.join(PROVIDERS)}")
 
 
 def _stage(until: str) -> Stage:

@@ -1,1 +1,42 @@
 """``./inv verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab import console
+from lab.context import Lab, open_lab
+from lab.errors import ExitStatus, LabError
+from lab.report import write_report
+from lab.verify.cases import named, usual
+from lab.verify.runner import run as run_cases
+from lab.verify.verdict import CaseVerdict, Outcome
+from lab.verify.view import LabView
+
+_STYLES = {Outcome.PASS: console.good, Outcome.FAIL: console.bad, Outcome.UNKNOWN: console.dim}
+
+
+def view(lab: Lab) -> LabView:
+    """The lab as the cases see it."""
+    return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes)
+
+
+def run(name: str, definition: str, cases: Sequence[str]) -> None:
+    """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
+    lab = open_lab(name, definition)
+    chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities)
+    if not chosen:
+        raise LabError("there is no case for this lab")
+    with lab.state.lock():
+        done = run_cases(chosen, view(lab), console.say)
+        report = write_report(done.folder)
+    console.say("")
+    console.table(f"Lab {lab.identity.name}", ["case", "verdict", "measured", "promised", "because"], [_row(case) for case in done.cases])
+    console.say("")
+    console.say(f"report: {report}")
+    if done.outcome.status is not ExitStatus.GOOD:
+        raise SystemExit(done.outcome.status)
+
+
+def _row(case: CaseVerdict) -> list[console.Cell]:
+    return [case.case, _STYLES[case.outcome](str(case.outcome)), case.measured, case.promised, case.reason]

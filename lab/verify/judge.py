@@ -29,8 +29,9 @@ def judge_case(name: str, records: list[Record]) -> CaseVerdict:
         verdict = Verdict("case", Outcome.UNKNOWN, "nothing", "", "this program knows no such case")
         return CaseVerdict(name, name, Outcome.UNKNOWN, (verdict,), "", duration)
     verdicts = judge_all(case.checks, recorded)
+    steady = all(v.outcome is Outcome.PASS for c, v in zip(case.checks, verdicts, strict=True) if c.precondition)
     if broken := recorded.of("broken-off"):
         said = str(broken[0]["text"]).splitlines()[0]
         verdicts = (Verdict("case", Outcome.UNKNOWN, "broken off", "", said), *verdicts)
-    outcome = merge(verdict.outcome for verdict in verdicts)
+    outcome = merge(verdict.outcome for verdict in verdicts) if steady else Outcome.UNKNOWN
     return CaseVerdict(name, case.title, outcome, verdicts, case.headline, duration)

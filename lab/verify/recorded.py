@@ -109,9 +109,17 @@ class Recorded:
             None if moves is None else bool(moves), str(given["reason"]),
         )  # fmt: skip
 
+    @cached_property
+    def _clocks(self) -> Mapping[str, Sequence[Record]]:
+        """The measurements of each source's clock."""
+        found: dict[str, list[Record]] = {}
+        for record in self.of("clock"):
+            found.setdefault(record["source"], []).append(record)
+        return found
+
     def _clock(self, source: str, arrived: float) -> tuple[float, float]:
         """(offset, error) of a source's clock, as measured nearest to a moment; unmeasured: the host's own."""
-        clocks = self.of("clock", source)
+        clocks = self._clocks.get(source)
         if not clocks:
             return 0.0, 0.0
         nearest = min(clocks, key=lambda record: abs(float(record["r"]) - arrived))
@@ -146,13 +154,18 @@ class Recorded:
         """The faults in the order they began."""
         return tuple(_faults(self))
 
-    def seen(self, master: str) -> list[Seen]:
+    def seen(self, master: str) -> Sequence[Seen]:
         """All looks at one master, in the order of their time."""
-        looks = [
-            Seen(self.host_time(r), bool(r["holds"]), float(r["late"]), self._clock(master, float(r["r"]))[1])
-            for r in self.of("holder", master)
-        ]
-        return sorted(looks, key=lambda look: look.at)
+        return self._looks.get(master, ())
+
+    @cached_property
+    def _looks(self) -> Mapping[str, Sequence[Seen]]:
+        found: dict[str, list[Seen]] = {}
+        for r in self.of("holder"):
+            error = self._clock(r["source"], float(r["r"]))[1]
+            look = Seen(self.host_time(r), bool(r["holds"]), float(r["late"]), error)
+            found.setdefault(r["source"], []).append(look)
+        return {master: sorted(looks, key=lambda look: look.at) for master, looks in found.items()}
 
 
 def _names(value: object) -> Sequence[str]:

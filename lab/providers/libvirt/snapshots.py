@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from lab.command import LineSink
 from lab.errors import LabError, UsageError
 from lab.providers.base import MachineState
-from lab.providers.libvirt import domains
 from lab.providers.libvirt import connection as virt
+from lab.providers.libvirt import domains
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 

@@ -11,10 +11,14 @@ from lab.verify.verdict import Outcome, Verdict
 
 @dataclass(frozen=True)
 class Check:
-    """A question to the record. ``judge`` answers it; whatever it raises is an *unknown*, never a fail."""
+    """A question to the record. ``judge`` answers it; whatever it raises is an *unknown*, never a fail.
+
+    A ``precondition`` is about the steady state: without it nothing that follows means anything.
+    """
 
     name: str
     judge: Callable[[Recorded], Verdict]
+    precondition: bool = False
 
     def __call__(self, recorded: Recorded) -> Verdict:
         """The verdict on one recorded case."""

@@ -7,8 +7,7 @@ from lab.verify.checks import Check, shown, unknown
 from lab.verify.recorded import Connection, Recorded
 from lab.verify.verdict import Outcome, Verdict
 
-#: Seconds before a fault's moment from which failures count as its own: a connection under way when the fault came
-#: began before it. It equals the time that a connection is given.
+#: Seconds that a connection is given (provision/probe/connections.py): none that began earlier can be under way.
 UNDER_WAY = 1.0
 
 #: Seconds of clean connections that must be seen after an outage before it counts as over.
@@ -22,7 +21,8 @@ def steady_client(recorded: Recorded) -> Verdict:
     if start is None:
         return unknown(name, "no steady state was reached", promised)
     end = _end_of_steady(recorded)
-    seen = outage.between(recorded.connections, start, end)
+    # Those that the fault found under way are the outage's.
+    seen = [c for c in outage.between(recorded.connections, start, end) if c.start + c.latency < end]
     bad = [connection for connection in seen if outage.failed(connection)]
     rate = outage.worst_rate(recorded.connections, start, end)
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections succeeded"
@@ -36,7 +36,7 @@ def steady_client(recorded: Recorded) -> Verdict:
 def _end_of_steady(recorded: Recorded) -> float:
     """The fault's beginning, or the next phase's where the case makes no fault."""
     if recorded.faults:
-        return recorded.faults[0].begin - outage.SLOW
+        return recorded.faults[0].begin
     after = [moment for moment in (recorded.phase("fault"), recorded.phase("end")) if moment is not None]
     return min(after, default=max((c.start for c in recorded.connections), default=0.0))
 
@@ -67,7 +67,12 @@ def client_outage(recorded: Recorded) -> Verdict:
     end = fault.heal if fault.heal is not None else recorded.phase("end")
     if end is None:
         return unknown(name, "the record ends before the fault was healed", promised)
-    seen = outage.between(recorded.connections, fault.begin - UNDER_WAY, end)
+    # A connection under way when the fault came began before it, and is one that the fault broke.
+    seen = [
+        connection
+        for connection in outage.between(recorded.connections, fault.begin - UNDER_WAY, end)
+        if connection.start + connection.latency >= fault.begin
+    ]
     rate = outage.worst_rate(recorded.connections, fault.begin - UNDER_WAY, end)
     if rate < outage.MIN_RATE:
         return unknown(name, _too_slow(rate), promised)
@@ -90,5 +95,5 @@ def _nothing_failed(name: str, promised: str, count: int) -> Verdict:
     return Verdict(name, Outcome.PASS, "no outage", promised, reason, {"outage_s": 0.0, "failed": 0.0, "slow": 0.0})
 
 
-STEADY_CLIENT = Check("steady-client", steady_client)
+STEADY_CLIENT = Check("steady-client", steady_client, precondition=True)
 OUTAGE = Check("outage", client_outage)

@@ -142,7 +142,7 @@ def came_back(recorded: Recorded) -> Verdict:
     return Verdict(name, Outcome.PASS, best, best, "the best master by priority holds it again", values)
 
 
-STEADY_HOLDER = Check("steady-holder", steady_holder)
+STEADY_HOLDER = Check("steady-holder", steady_holder, precondition=True)
 HOLDERS = Check("holders", gap_and_overlap)
 MOVED = Check("moved", moved)
 CAME_BACK = Check("came-back", came_back)

@@ -1,0 +1,34 @@
+"""What is done to a fresh root file system before it is a box: install scripts, Vagrant's user, what the machine's kind wants."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def customize_script(scripts: Sequence[Path], kind: Path) -> str:
+    """The shell script that mmdebstrap runs on the host with the root file system as $1.
+
+    ``scripts`` are the components' install scripts, ``kind`` is what only containers or only virtual machines need; each
+    runs inside, as root.
+    """
+    inside = 'chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -s'
+    key = "/tmp/vagrant.pub"
+    lines = ["#!/bin/sh", "set -eu"]
+    lines += [f"echo install {path.parent.name}\n{inside} < {_quoted(path)}" for path in scripts]
+    lines += [
+        f'cp {_quoted(HERE / "vagrant.pub")} "$1{key}"',
+        f"{inside} -- {key} < {_quoted(HERE / 'vagrant-user.sh')}",
+        f'rm "$1{key}"',
+        f"{inside} < {_quoted(kind)}",
+        # How this host reaches its mirror is nobody's business in a machine, which downloads nothing.
+        'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path.absolute()))
