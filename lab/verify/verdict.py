@@ -66,7 +66,7 @@ class CaseVerdict:
         """The check to show in one line: the worst; among equals the case's headline, then the first."""
         if not self.verdicts:
             return None
-        worst = [verdict for verdict in self.verdicts if verdict.outcome is self.outcome]
+        worst = [v for v in self.verdicts if v.outcome is self.outcome] or list(self.verdicts)
         return next((verdict for verdict in worst if verdict.check == self.headline), worst[0])
 
     @property

@@ -1,0 +1,42 @@
+"""Every check over recorded histories, in pass, fail and unknown. A new scenario needs no code, only scenarios/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.verify.cases import CASES
+from lab.verify.judge import judge
+from lab.verify.verdict import Outcome
+from tests.verify import scenario
+
+ALL = list(scenario.load_all())
+
+
+@pytest.mark.parametrize(("given", "expected"), [one[1:] for one in ALL], ids=[one[0] for one in ALL])
+def test_verdict(given: dict[str, Any], expected: dict[str, str], tmp_path: Path) -> None:
+    (found,) = judge(scenario.write(given, tmp_path))
+    outcomes = {verdict.check: str(verdict.outcome) for verdict in found.verdicts} | {"case": str(found.outcome)}
+    reasons = {verdict.check: verdict.reason for verdict in found.verdicts}
+    assert {check: outcomes[check] for check in expected} == expected, reasons
+
+
+def test_every_check_is_seen_in_every_outcome_it_has() -> None:
+    """A check that cannot fail is a defect; those of the steady state can only doubt."""
+    checks = {check.name for case in CASES.values() for check in case.checks}
+    seen = {(check, outcome) for _, _, expected in ALL for check, outcome in expected.items()}
+    only_doubt = {"steady-client", "steady-holder", "scheduled"}
+    wanted = {(check, str(o)) for check in checks for o in Outcome if o is not Outcome.FAIL or check not in only_doubt}
+    assert wanted - seen == set()
+
+
+def test_a_history_without_anything_is_unknown(tmp_path: Path) -> None:
+    for name in CASES:
+        record = {"t": 1, "r": 1, "source": "lab", "kind": "note", "text": "x", "case": name}
+        (tmp_path / "history.jsonl").write_text(json.dumps(record) + "\n")
+        (found,) = judge(tmp_path)
+        assert found.outcome is Outcome.UNKNOWN, name
+        assert all(verdict.outcome is Outcome.UNKNOWN for verdict in found.verdicts)
