@@ -10,8 +10,8 @@ from lab.verify.judge import judge
 from lab.verify.recorded import Recorded
 
 
-def write(folder: Path) -> tuple[Path, Path]:
-    """Write report.html and junit.xml into a run's folder and return their paths.
+def write_report(folder: Path) -> Path:
+    """Write report.html and junit.xml into a run's folder and return the page's path.
 
     Judges the run's history anew, so that an old run gets the report of today's checks. Raises LabError when the
     history cannot be read.
@@ -22,4 +22,4 @@ def write(folder: Path) -> tuple[Path, Path]:
     page, results = folder / "report.html", folder / "junit.xml"
     page.write_text(html.render(folder.name, cases, records), encoding="utf-8")
     results.write_text(junit.render(folder.name, cases), encoding="utf-8")
-    return page, results
+    return page
