@@ -1,4 +1,4 @@
-"""What is done to a fresh root file system before it is a box: install scripts, Vagrant's user, what the machine's kind wants."""
+"""What is done to a fresh root file system before it is a box: install scripts, Vagrant's user, what its kind wants."""
 
 from __future__ import annotations
 

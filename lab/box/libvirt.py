@@ -31,7 +31,8 @@ SCRIPT = HERE / "virtual.sh"
 BUILDER = tuple(
     HERE / name
     for name in (
-        "libvirt.py", "disk.py", "components.py", "customize.py", "virtual.sh", "vagrant-user.sh", "vagrant.pub", "../debian/rootfs.py",
+        "libvirt.py", "disk.py", "components.py", "customize.py", "virtual.sh", "vagrant-user.sh", "vagrant.pub",
+        "../debian/rootfs.py",
     )
 )  # fmt: skip
 
@@ -122,7 +123,8 @@ def _make(
     """Build everything in ``folder``, which will be moved to the entry's path."""
     found = components(provision)
     script = folder / "customize"
-    script.write_text(customize_script([part.install for part in found if part.install is not None], SCRIPT))
+    installs = [part.install for part in found if part.install is not None]
+    script.write_text(customize_script(installs, SCRIPT))
     script.chmod(0o755)
     rootfs = folder / "rootfs"
     sink("Debian packages of the machines")

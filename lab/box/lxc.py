@@ -27,8 +27,8 @@ HERE = Path(__file__).parent
 BUILDER = tuple(
     HERE / name
     for name in (
-        "lxc.py", "components.py", "customize.py", "container.sh", "vagrant-user.sh", "vagrant.pub", "lxc-config", "lxc-template",
-        "lxc-seed", "../debian/rootfs.py",
+        "lxc.py", "components.py", "customize.py", "container.sh", "vagrant-user.sh", "vagrant.pub", "lxc-config",
+        "lxc-template", "lxc-seed", "../debian/rootfs.py",
     )
 )  # fmt: skip
 
@@ -87,7 +87,8 @@ def _make(folder: Path, final: Path, provision: Path, sink: LineSink) -> Mapping
     """Build everything in ``folder``, which will be moved to ``final``."""
     found = components(provision)
     script = folder / "customize"
-    script.write_text(customize_script([part.install for part in found if part.install is not None], HERE / "container.sh"))
+    installs = [part.install for part in found if part.install is not None]
+    script.write_text(customize_script(installs, HERE / "container.sh"))
     script.chmod(0o755)
     rootfs = folder / "rootfs"
     sink("Debian packages of the machines")
