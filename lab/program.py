@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -32,11 +33,34 @@ class LabProgram(Program):
         """Parse the command line and run its tasks (the steps of invoke.Program.run)."""
         self.create_config()
         self.parse_core(argv)
+        sys.dont_write_bytecode = False  # Invoke switches it off: all of lab/ would be compiled at every call
         self.parse_collection()
         self.parse_tasks()
         self.parse_cleanup()
         self.update_config()
         self.execute()
+
+    def print_help(self) -> None:
+        """What a person who typed nothing, or only --help, wants to know (Invoke would list its own options)."""
+        tasks = self.collection.tasks
+        sys.stdout.write(overview({name: task.__doc__ or "" for name, task in tasks.items()}))
+
+
+def overview(commands: Mapping[str, str]) -> str:
+    """The commands, in the order given, each with the first line of its documentation. Pure."""
+    width = max(len(name) for name in commands)
+    return "\n".join(
+        [
+            "A highly available Kubernetes lab that proves itself.",
+            "",
+            "Usage: ./inv COMMAND [OPTIONS]",
+            "",
+            *(f"  {name:<{width}}  {text.strip().splitlines()[0]}" for name, text in commands.items()),
+            "",
+            "./inv --help COMMAND shows a command's options. A first lab: doctor, up, status, verify, destroy.",
+            "",
+        ]
+    )
 
 
 def split_verbatim(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -76,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr.write(f"{error.message}\n")
         return int(error.code)
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
+        sys.stderr.write("\ninterrupted; the same command goes on from here\n" if own[0] == "up" else "\ninterrupted\n")
         return int(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

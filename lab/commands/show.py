@@ -50,14 +50,17 @@ def machines_table(status: Status) -> Rows:
                 machine["address"],
                 good("running") if machine["state"] == "running" else bad(machine["state"]),
                 (good("Ready") if node.ready else bad("NotReady")) if node else dim("–"),
-                good("holds the VIP") if name in status.holders else dim("–"),
+                good("holds") if name in status.holders else dim("–"),
                 _backends(up, len(balancer.backends)) if balancer else dim("–"),
                 (good("leads") if member.leads else "member") if member else dim("–"),
-                ", ".join(lease.removeprefix("kube-") for lease, holder in status.leases.items() if holder == name)
-                or dim("–"),
             ]
         )
-    return ["machine", "role", "address", "state", "node", "VIP", "backends up", "etcd", "leases"], rows
+    return ["machine", "role", "address", "state", "node", "VIP", "backends", "etcd"], rows
+
+
+def leases_line(status: Status) -> str:
+    """Who schedules and who controls, "" before there is a cluster."""
+    return ", ".join(f"{lease} leads on {holder or 'no machine'}" for lease, holder in status.leases.items())
 
 
 def _backends(up: int, known: int) -> RenderableType:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lab import console
 from lab.cluster.status import Status
-from lab.commands.show import machines_table
+from lab.commands.show import leases_line, machines_table
 from lab.context import open_lab
 from lab.errors import ExitStatus
 
@@ -43,4 +43,7 @@ def _picture(status: Status) -> RenderableType:
     verdict = Text("healthy", style="green bold") if status.healthy else Text("degraded", style="red bold")
     head = Text.assemble((f"lab {status.lab}", "bold"), f" ({status.provider})  endpoint {status.endpoint}  ", verdict)
     problems = [Text(f"  ✗ {problem}", style="red") for problem in status.problems]
-    return Group(head, "", table, *([Text(""), *problems] if problems else []))
+    leases = leases_line(status)
+    return Group(
+        head, "", table, *([Text(""), Text(leases)] if leases else []), *([Text(""), *problems] if problems else [])
+    )

@@ -41,10 +41,8 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     console.table(f"Lab {state.identity.name} ({made.provider.name})", *machines_table(status))
     console.say("")
     nothing = "" if done else "; nothing had to change"
-    console.say(
-        f"{status.endpoint} answers, held by {', '.join(status.holders)}; {timeline.elapsed:.1f} s{nothing}",
-        "green bold",
-    )
+    answers = f"{status.endpoint} answers, held by {', '.join(status.holders)}" if status.holders else "machines run"
+    console.say(f"{answers}; {timeline.elapsed:.1f} s{nothing}", "green bold")
 
 
 def source_of(definition: str) -> Path:
