@@ -100,7 +100,9 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr.write(f"{error.message}\n")
         return int(error.code)
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command goes on from here\n" if own[0] == "up" else "\ninterrupted\n")
+        sys.stderr.write(
+            "\ninterrupted; the same command goes on from here\n" if own[:1] == ["up"] else "\ninterrupted\n"
+        )
         return int(ExitStatus.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
