@@ -3,6 +3,21 @@
 # Run as root, in a box's chroot or on a running machine; running it again changes nothing.
 set -euo pipefail
 
+# A stock box lacks some of it; a box of our own has all, and nothing is downloaded.
+packages=(
+  systemd-sysv dbus openssh-server sudo iproute2 procps kmod curl iputils-ping net-tools busybox-static python3
+  ca-certificates netbase openssl
+)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query --show --showformat '${db:Status-Status}' "$package" 2> /dev/null | grep -qx installed || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get --quiet update < /dev/null
+  apt-get --quiet --yes --no-install-recommends install "${missing[@]}" < /dev/null
+fi
+
 # sshd: no look-ups and no banners that cost a login time; one kind of host key, made at the machine's first start.
 mkdir -p /etc/ssh/sshd_config.d /etc/systemd/system/ssh.service.d
 cat > /etc/ssh/sshd_config.d/10-lab.conf << 'END'

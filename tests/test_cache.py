@@ -1,0 +1,251 @@
+"""An entry of the cache exists only when it is whole; everything else is named, repaired or refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from lab.cache import MANIFEST, Cache, CacheError, Entry, user_of
+from lab.errors import LabError
+
+
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    return Cache(tmp_path / "cache").entry("kind", "thing", {"input": "1"})
+
+
+def builder(folder: Path) -> Mapping[str, object]:
+    (folder / "bin").mkdir()
+    (folder / "bin/tool").write_text("tool")
+    (folder / "link").symlink_to("bin/tool")
+    return {"tool": "1.0"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HALAB_CACHE": "/a", "XDG_CACHE_HOME": "/b", "HOME": "/h"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b", "HOME": "/h"}, "/b/halab"),
+        ({"HOME": "/h"}, "/h/.cache/halab"),
+    ],
+)
+def test_the_root_follows_the_environment(environ: dict[str, str], expected: str) -> None:
+    assert Cache.default(environ).root == Path(expected)
+
+
+def test_other_inputs_are_another_entry(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    paths = {
+        cache.entry(kind, name, inputs).path
+        for kind in ("a", "b")
+        for name in ("a", "b")
+        for inputs in ({}, {"x": "1"}, {"x": "2"}, {"y": "1"})
+    }
+    assert len(paths) == 2 * 2 * 4
+
+
+def test_the_order_of_inputs_does_not_matter(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    assert cache.entry("k", "n", {"a": "1", "b": "2"}).key == cache.entry("k", "n", {"b": "2", "a": "1"}).key
+
+
+def test_a_built_entry_says_what_it_holds(entry: Entry) -> None:
+    assert not entry.ready
+    path = entry.build(builder)
+    assert entry.ready
+    assert path == entry.path
+    assert entry.manifest["versions"] == {"tool": "1.0"}
+    assert entry.manifest["inputs"] == {"input": "1"}
+    assert list(entry.manifest["files"]) == ["bin/tool"]
+    assert entry.manifest["files"]["bin/tool"]["size"] == 4
+    entry.check(deep=True)
+
+
+def test_a_second_build_builds_nothing(entry: Entry) -> None:
+    entry.build(builder)
+
+    def again(_folder: Path) -> Mapping[str, object]:
+        raise AssertionError("built twice")
+
+    assert entry.build(again) == entry.path
+
+
+def test_refresh_replaces_the_contents(entry: Entry) -> None:
+    entry.build(builder)
+
+    def other(folder: Path) -> Mapping[str, object]:
+        (folder / "other").write_text("other")
+        return {}
+
+    entry.build(other, refresh=True)
+    assert sorted(path.name for path in entry.path.iterdir()) == [MANIFEST, "other"]
+
+
+def _truncate(path: Path) -> None:
+    (path / "bin/tool").write_text("to")
+
+
+def _delete(path: Path) -> None:
+    (path / "bin/tool").unlink()
+
+
+def _become_a_folder(path: Path) -> None:
+    (path / "bin/tool").unlink()
+    (path / "bin/tool").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(_truncate, "bin/tool: 2 bytes, was 4"), (_delete, "bin/tool: missing"), (_become_a_folder, "no regular file")],
+)
+def test_damage_is_named_and_the_next_build_repairs_it(entry: Entry, damage: object, said: str) -> None:
+    entry.build(builder)
+    damage(entry.path)  # type: ignore[operator]
+    with pytest.raises(CacheError, match=said):
+        entry.check()
+    entry.build(builder)
+    entry.check(deep=True)
+
+
+def test_changed_contents_of_equal_size_are_found_by_a_deep_check_only(entry: Entry) -> None:
+    entry.build(builder)
+    (entry.path / "bin/tool").write_text("TOOL")
+    entry.check()
+    with pytest.raises(CacheError, match="bin/tool: contents changed"):
+        entry.check(deep=True)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}'])
+def test_a_manifest_that_is_none_is_rebuilt(entry: Entry, text: str) -> None:
+    entry.build(builder)
+    (entry.path / MANIFEST).write_text(text)
+    with pytest.raises(CacheError, match="manifest"):
+        entry.check()
+    entry.build(builder)
+    entry.check(deep=True)
+
+
+def test_a_failed_build_leaves_nothing_and_keeps_the_entry_that_was(entry: Entry) -> None:
+    entry.build(builder)
+
+    def fails(folder: Path) -> Mapping[str, object]:
+        (folder / "half").write_text("half")
+        raise LabError("the mirror stopped")
+
+    with pytest.raises(LabError, match="the mirror stopped"):
+        entry.build(fails, refresh=True)
+    entry.check(deep=True)
+    assert [path.name for path in entry.path.parent.iterdir() if not path.name.endswith(".lock")] == [entry.path.name]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), LabError("compile: write /x: no space left on device")],
+)
+def test_a_full_disk_is_named(entry: Entry, error: Exception) -> None:
+    def fails(_folder: Path) -> Mapping[str, object]:
+        raise error
+
+    with pytest.raises(CacheError, match="ran full") as caught:
+        entry.build(fails)
+    assert "HALAB_CACHE" in caught.value.hint
+    assert not entry.path.exists()
+
+
+def test_too_little_space_is_refused_before_the_build(entry: Entry) -> None:
+    with pytest.raises(CacheError, match=r"needs 1048576\.0 GiB .* only [0-9.]+ GiB are free"):
+        entry.build(builder, space=1 << 50)
+    assert not entry.path.exists()
+
+
+BUILD_SLOWLY = """
+import sys, time
+from pathlib import Path
+from lab.cache import Cache
+
+def builder(folder):
+    (folder / "file").write_text("half")
+    with open(sys.argv[2], "a") as log:
+        log.write("built\\n")
+    time.sleep(float(sys.argv[3]))
+    return {}
+
+Cache(Path(sys.argv[1])).entry("kind", "thing", {"input": "1"}).build(builder)
+"""
+
+
+def _start(entry: Entry, log: Path, seconds: float) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, "-c", BUILD_SLOWLY, str(entry.root), str(log), str(seconds)]
+    return subprocess.Popen(argv, cwd=Path(__file__).parent.parent)
+
+
+def _wait_until_written(log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not (log.exists() and log.read_text()):
+        assert time.monotonic() < deadline, "the build did not begin within 20 s"
+        time.sleep(0.01)
+
+
+def test_what_a_killed_build_left_is_never_used_and_removed_by_the_next(entry: Entry, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = _start(entry, log, 60)
+    _wait_until_written(log)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = [path for path in entry.path.parent.iterdir() if path.is_dir()]
+    assert len(left) == 1, "the killed build should have left its half-made folder: else this test shows nothing"
+    assert not entry.ready
+    entry.build(builder)
+    entry.check(deep=True)
+    assert [path for path in entry.path.parent.iterdir() if path.is_dir()] == [entry.path]
+
+
+def test_two_processes_build_once(entry: Entry, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    first = _start(entry, log, 0.5)
+    _wait_until_written(log)
+    second = _start(entry, log, 0.5)
+    assert first.wait(20) == 0
+    assert second.wait(20) == 0
+    assert log.read_text() == "built\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounts need root")
+def test_an_entry_that_a_machine_uses_is_not_replaced(entry: Entry, tmp_path: Path) -> None:
+    path = entry.build(builder)
+    upper, work, target = (tmp_path / name for name in ("upper", "work", "target"))
+    for folder in (upper, work, target):
+        folder.mkdir()
+    mount = (
+        f"mount -t overlay o -o lowerdir={path}/bin,upperdir={upper},workdir={work} {target} && echo up && read -r _"
+    )
+    machine = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", mount], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert machine.stdout is not None
+        if machine.stdout.readline() != "up\n":
+            pytest.skip("this kernel or file system has no overlay")
+        assert user_of(path)
+        with pytest.raises(CacheError, match="still uses it"):
+            entry.build(builder, refresh=True)
+        entry.check(deep=True)
+    finally:
+        machine.communicate("\n", timeout=10)
+    assert user_of(path) == ""
+    entry.build(builder, refresh=True)
+
+
+def test_the_manifest_is_plain_json(entry: Entry) -> None:
+    entry.build(builder)
+    assert json.loads((entry.path / MANIFEST).read_text())["key"] == entry.key
