@@ -167,6 +167,8 @@ def _balancer_problems(topology: Topology, status: Status, kubernetes: bool) -> 
 
 
 def _node_problems(topology: Topology, status: Status) -> list[str]:
+    if not status.nodes:
+        return ["no apiserver answers"]
     seen = {node.name: node for node in status.nodes}
     problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in topology.nodes]
     missing = [f"lease {name} has no holder" for name in LEADERS if not status.leases.get(name)]
@@ -186,6 +188,8 @@ def _node_problem(node: Node, seen: KubernetesNode | None, subnet: IPv4Network) 
 
 
 def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Observation]) -> list[str]:
+    if not status.etcd:
+        return ["etcd answers on no master"]
     problems = []
     names = {member.name for member in status.etcd}
     for node in topology.masters:

@@ -1,0 +1,159 @@
+"""Names that never meet, waits with an end, phases, and files written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.errors import LabError, UsageError
+from lab.identity import Identity
+from lab.plan.site import Site
+from lab.state import State
+from lab.timeline import Phase, Timeline
+from lab.waiting import WaitTimeout, wait_for
+
+#: Linux's limit for the name of a network interface (IFNAMSIZ without its final zero).
+INTERFACE_NAME = 15
+
+
+class TestIdentity:
+    """What a lab is called on its host."""
+
+    @pytest.mark.parametrize("name", ["a", "ha", "workshop", "workshop-of-the-autumn", "seven77-tail"])
+    def test_its_prefix_fits_an_interface_and_shows_the_name(self, name: str) -> None:
+        prefix = Identity(name, Path("/home/a/lab")).prefix
+        assert len(prefix) <= INTERFACE_NAME
+        assert prefix.startswith(name[:7])
+        assert "--" not in prefix
+
+    def test_two_clones_and_two_labs_never_share_a_name(self) -> None:
+        folders = [Path("/home/a/lab"), Path("/home/b/lab")]
+        names = ["ha", "workshop-1", "workshop-2", "workshop"]
+        identities = [Identity(name, folder) for name in names for folder in folders]
+        assert len({identity.prefix for identity in identities}) == len(identities)
+        assert len({identity.namespace for identity in identities}) == len(identities)
+
+    def test_it_is_the_same_every_time(self) -> None:
+        assert Identity("ha", Path("/x")).machine("master1") == Identity("ha", Path("/x")).machine("master1")
+
+
+class TestWaiting:
+    """Every wait has an end, and says then what it last saw."""
+
+    def test_it_returns_what_was_good(self) -> None:
+        seen = iter([1, 2, 3])
+        assert wait_for("three", lambda: next(seen), lambda n: n == 3, seconds=5, interval=0.001) == 3
+
+    def test_it_looks_at_least_once(self) -> None:
+        assert wait_for("it", lambda: "good", lambda seen: True, seconds=0) == "good"
+
+    def test_past_the_deadline_it_says_what_it_saw(self) -> None:
+        started = time.monotonic()
+        with pytest.raises(WaitTimeout, match="waited 0 s for a holder; last seen: nobody") as caught:
+            wait_for("a holder", lambda: "nobody", lambda seen: False, seconds=0.1, interval=0.02, hint="look there")
+        assert caught.value.last == "nobody"
+        assert caught.value.hint == "look there"
+        assert 0.1 <= time.monotonic() - started < 2
+
+    def test_an_error_while_looking_is_not_waited_out(self) -> None:
+        with pytest.raises(LabError, match="broken"):
+            wait_for("it", _broken, bool, seconds=60)
+
+
+def _broken() -> bool:
+    raise LabError("broken")
+
+
+class Told:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, str]] = []
+        self.ended: list[Phase] = []
+
+    def begin(self, machine: str, phase: str) -> None:
+        self.events.append(("begin", machine, phase))
+
+    def line(self, machine: str, text: str) -> None:
+        self.events.append(("line", machine, text))
+
+    def end(self, phase: Phase) -> None:
+        self.events.append(("end", phase.machine, phase.name))
+        self.ended.append(phase)
+
+
+class TestTimeline:
+    """Where the time went."""
+
+    def test_phases_are_told_as_they_happen(self) -> None:
+        told = Told()
+        timeline = Timeline(told)
+        with timeline.phase("init", "master1"):
+            timeline.line("certificates", "master1")
+        assert told.events == [
+            ("begin", "master1", "init"),
+            ("line", "master1", "certificates"),
+            ("end", "master1", "init"),
+        ]
+        assert told.ended[0].ok
+
+    def test_a_phase_that_fails_is_kept_and_marked(self) -> None:
+        timeline = Timeline(Told())
+        with pytest.raises(LabError), timeline.phase("join", "master2"):
+            raise LabError("no")
+        assert [(phase.name, phase.ok) for phase in timeline.phases] == [("join", False)]
+
+    def test_it_is_stored_in_the_order_of_the_beginnings(self, tmp_path: Path) -> None:
+        timeline = Timeline(Told())
+        with timeline.phase("outer"), timeline.phase("inner"):
+            pass
+        timeline.store(tmp_path / "runs" / "phases.json")
+        stored = json.loads((tmp_path / "runs" / "phases.json").read_text())
+        assert [phase["name"] for phase in stored["phases"]] == ["outer", "inner"]
+        assert stored["total"] >= stored["phases"][0]["duration"] >= stored["phases"][1]["duration"] >= 0
+
+
+class TestState:
+    """What a lab keeps in its folder."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> State:
+        return State(Identity("ha", tmp_path))
+
+    def test_a_credential_is_readable_by_its_owner_only_even_over_an_old_file(self, state: State) -> None:
+        state.write("kubeconfig", "old", 0o644)
+        state.write("kubeconfig", "secret", 0o600)
+        assert stat.S_IMODE(state.kubeconfig.stat().st_mode) == 0o600
+        assert state.kubeconfig.read_text() == "secret"
+        assert [file.name for file in state.folder.iterdir()] == ["kubeconfig"]
+
+    def test_a_site_comes_back_as_it_was(self, state: State) -> None:
+        site = Site(state.identity, "lxc", box_name="halab/x", rootfs="/cache/rootfs")
+        assert state.load_site() is None
+        state.store_site(site)
+        assert state.load_site() == site
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"no": "such field"}'])
+    def test_a_damaged_site_is_named(self, state: State, text: str) -> None:
+        state.write("site.json", text)
+        with pytest.raises(LabError, match=r"site\.json is damaged"):
+            state.load_site()
+
+    def test_one_command_at_a_time_changes_a_lab(self, state: State) -> None:
+        with state.lock(), pytest.raises(LabError, match="another command is changing lab ha"), state.lock():
+            pass
+        with state.lock():
+            pass
+
+    def test_the_sockets_path_leaves_room_for_sshs_names(self, state: State) -> None:
+        #: %C is 40 characters, ssh adds a random suffix of 17 while it makes the socket; unix(7) allows 107.
+        assert len(str(state.sockets / ("x" * 57))) <= 107
+
+
+def test_a_hint_is_part_of_the_message() -> None:
+    assert str(UsageError("no machine m9", "its machines: m1")) == "no machine m9\nits machines: m1"
+    assert str(LabError("no")) == "no"
