@@ -74,7 +74,8 @@ def _facts(recorded: Recorded) -> list[tuple[str, str]]:
         facts.append(("Connections", f"{len(connections)}, 99 % started within {late * 1000:.0f} ms of their schedule"))
     if clocks := recorded.of("clock"):
         worst = max(float(clock["error"]) for clock in clocks)
-        facts.append(("Clocks", "all machines share the host's" if worst == 0 else f"known to {worst * 1000:.1f} ms"))
+        most = max(abs(float(clock["offset"])) for clock in clocks)
+        facts.append(("Clocks", f"at most {most * 1000:.1f} ms apart from the host's, known to {worst * 1000:.2f} ms"))
     return facts
 
 

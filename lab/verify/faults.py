@@ -174,11 +174,6 @@ SCRIPTS = {
         f"! systemctl is-active --quiet haproxy.service || systemctl kill --signal=SIGCONT haproxy.service\n"
         f"{STOPPED_HAPROXY}",
     ),
-    "keepalived-stop": Scripts("systemctl stop keepalived.service", "systemctl start keepalived.service"),
-    "keepalived-kill": Scripts(
-        "systemctl kill --signal=SIGKILL keepalived.service",
-        "systemctl reset-failed keepalived.service\nsystemctl start keepalived.service",
-    ),
     "scheduler-remove": Scripts(
         f"mv {SCHEDULER} {SET_ASIDE}",
         f"if [ -e {SET_ASIDE} ]; then mv {SET_ASIDE} {SCHEDULER}; fi",

@@ -8,11 +8,13 @@ from lab.command import Stream
 from lab.errors import LabError
 from lab.verify import clock, programs
 from lab.verify.history import History
-from lab.verify.oracle import BEAT
 from lab.verify.view import LabView
 
 #: Connections a second that the client starts (DESIGN.md, Proving).
 RATE = 50
+
+#: Seconds between two looks at a master's addresses besides the kernel's own events.
+BEAT = 0.1
 
 #: Seconds after which a probe ends by itself: no case lasts that long, and nothing may be left running on a machine.
 LIFETIME = 900

@@ -8,8 +8,8 @@ from functools import cached_property
 
 from lab.verify.history import LAB, Record
 
-#: A stamp that lies further behind its arrival (seconds) than this is that of a clock that stood still, on a machine
-#: with a clock of its own: then the arrival counts. Ordinary arrivals come within milliseconds.
+#: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is that
+#: of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
 STOOD_STILL = 1.0
 
 
@@ -17,15 +17,18 @@ STOOD_STILL = 1.0
 class Promised:
     """What the definition's own timers promise of a fault, in seconds, as the history's header keeps it.
 
-    ``moves``: must the VIP (or lease) move? None when either is right. ``gap`` is the longest time without any holder,
-    ``advert`` the longest with two.
+    ``minimum`` to ``maximum``: until all is as before for clients (or for the lease); a maximum of None means: not
+    before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two. ``moves``: must
+    the VIP move? None when either is right. ``back``: from the heal until the best master has the VIP again, None when
+    that is not promised.
     """
 
     minimum: float
-    maximum: float
+    maximum: float | None
     gap: float
-    advert: float
+    double: float
     moves: bool | None
+    back: float | None
     reason: str
 
 
@@ -103,11 +106,16 @@ class Recorded:
         given = self.header.get("promise")
         if not isinstance(given, Mapping):
             return None
-        moves = given["moves"]
+        most, moves, back = given["maximum"], given["moves"], given["back"]
         return Promised(
-            float(given["minimum"]), float(given["maximum"]), float(given["gap"]), float(given["advert"]),
-            None if moves is None else bool(moves), str(given["reason"]),
-        )  # fmt: skip
+            float(given["minimum"]),
+            None if most is None else float(most),
+            float(given["gap"]),
+            float(given["double"]),
+            None if moves is None else bool(moves),
+            None if back is None else float(back),
+            str(given["reason"]),
+        )
 
     @cached_property
     def _clocks(self) -> Mapping[str, Sequence[Record]]:
@@ -130,11 +138,20 @@ class Recorded:
         if record["source"] == LAB:
             return float(record["t"])
         arrived = float(record["r"])
-        offset, error = self._clock(record["source"], arrived)
+        offset, _ = self._clock(record["source"], arrived)
         told = float(record["t"]) - offset
-        if error > 0 and arrived - told > STOOD_STILL and record["kind"] == "holder":
+        if arrived - told > STOOD_STILL and any(start < arrived for start in self._stood.get(record["source"], ())):
             return arrived
         return told
+
+    @cached_property
+    def _stood(self) -> Mapping[str, Sequence[float]]:
+        """When machines were made to stand still: a virtual one's clock may have stood with it."""
+        found: dict[str, list[float]] = {}
+        for record in self.of("fault"):
+            if record["event"] == "begin" and record["silences"]:
+                found.setdefault(str(record["node"]), []).append(float(record["t"]))
+        return found
 
     def phase(self, name: str) -> float | None:
         """When a phase began; None when it never did."""

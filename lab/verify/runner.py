@@ -16,7 +16,7 @@ from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.history import History
 from lab.verify.judge import judge
 from lab.verify.ledger import heal_open
-from lab.verify.oracle import no_fault, promise, timers
+from lab.verify.oracle import promise
 from lab.verify.probes import Probes
 from lab.verify.recorded import Recorded
 from lab.verify.stage import Stage
@@ -87,8 +87,7 @@ def store(folder: Path, cases: Sequence[CaseVerdict]) -> None:
 def _run_case(case: Case, name: str, view: LabView, history: History, sink: LineSink) -> bool:
     """Run one case and record it; False when the lab is not as it was, and nothing more can be learnt."""
     history.begin(name)
-    given = timers(view.topology)
-    promised = promise(given, case.fault) if case.fault else no_fault(given)
+    promised = promise(view.topology, case.fault, kubernetes=view.kubernetes)
     history.add(
         "header",
         name=case.name,
@@ -97,7 +96,7 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
         vip=str(view.topology.vip),
         port=view.topology.port,
         priorities={node.name: node.priority for node in view.ranking},
-        preempt=given.preempt,
+        preempt=view.topology.definition.keepalived.preempt,
         promise=asdict(promised),
     )
     probes = Probes(view, history)
@@ -133,6 +132,8 @@ def _cannot(case: Case, view: LabView) -> str:
 def _steady(stage: Stage) -> bool:
     """Wait until the lab was steady for STEADY seconds, and record that phase; without it no fault is made."""
     deadline = time.monotonic() + SETTLE
+    watched = {node.name for node in stage.view.ranking}
+    stage.history.wait(lambda records: watched <= {r["source"] for r in records if r["kind"] == "holder"}, SETTLE)
     while True:
         since = time.time()
         stage.watch(STEADY)

@@ -69,6 +69,8 @@ def sessions(path: str, backend: str) -> dict[str, object]:
 
 def main(what: str, where: str, which: str) -> None:
     """Read the arguments and print the one line."""
+    found = audited(where, which) if what == "audit" else sessions(where, which)
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":

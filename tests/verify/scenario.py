@@ -92,8 +92,9 @@ def _connections(scenario: dict[str, Any], until: float) -> Iterator[dict[str, A
         for start, end, what, took in scenario.get("failing", []):
             if start <= at < end:
                 outcome, latency = what, took
-        record = {"t": at, "source": "worker1", "kind": "probe", "latency": latency, "late": 0.0, "outcome": outcome}
-        yield {**record, "r": at + latency}
+        start = next((end for begin, end in scenario.get("stalls", []) if begin <= at < end), at)
+        times = {"t": start, "latency": latency, "late": start - at, "r": start + latency}
+        yield {"source": "worker1", "kind": "probe", "outcome": outcome, **times}
 
 
 def _looks(scenario: dict[str, Any], node: str, until: float) -> Iterator[dict[str, Any]]:

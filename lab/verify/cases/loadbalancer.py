@@ -19,7 +19,6 @@ LOADBALANCER = (
     _case("haproxy-kill", "haproxy is killed on the holder and not started again"),
     _case("haproxy-crash", "haproxy is killed on the holder and started again", "clients hardly notice"),
     _case("haproxy-hang", "haproxy hangs on the holder: it accepts and says nothing"),
-    _case("keepalived-stop", "keepalived is stopped in good order on the holder"),
     _case("power-cut", "the holder's power is cut"),
     _case("pause", "the holder stands still for a while", needs=frozenset({Capability.PAUSE})),
 )

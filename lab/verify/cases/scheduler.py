@@ -11,7 +11,7 @@ from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.faults import make
 from lab.verify.history import Record
 from lab.verify.ledger import applied, pods
-from lab.verify.oracle import promise, timers
+from lab.verify.oracle import promise
 from lab.verify.stage import Stage
 
 NAME = "kube-scheduler"
@@ -25,7 +25,7 @@ def run(stage: Stage) -> None:
     victim = stage.leader(NAME, TOLD)
     if victim not in stage.view.machines:
         raise LabError(f"the lease {NAME} is held by {victim}, which is no machine of this lab")
-    promised = promise(timers(stage.view.topology), "scheduler-remove")
+    promised = promise(stage.view.topology, "scheduler-remove")
     stage.tell(f"removing the scheduler of {victim}, which leads")
     stage.phase("fault")
     with applied(make("scheduler-remove", victim), stage.view, stage.history):
@@ -35,7 +35,7 @@ def run(stage: Stage) -> None:
         def moved(records: list[Record]) -> bool:
             return any(r["kind"] == "lease" and host_of(str(r["holder"])) != victim for r in reversed(records))
 
-        stage.history.wait(moved, promised.maximum + PATIENCE)
+        stage.history.wait(moved, (promised.maximum or 0.0) + PATIENCE)
         stage.tell(f"healing {victim}")
         stage.phase("heal")
 

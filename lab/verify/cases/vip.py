@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab.verify.cases.case import Case
-from lab.verify.checks.client import OUTAGE, STEADY_CLIENT
+from lab.verify.checks.client import OUTAGE, RECOVERED, STEADY_CLIENT
 from lab.verify.checks.cluster import POD_RAN
 from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
 from lab.verify.faults import make
 from lab.verify.ledger import applied, pods
-from lab.verify.oracle import promise, timers
+from lab.verify.oracle import promise
 from lab.verify.stage import Stage
 
 #: Seconds that are waited beyond what is promised: a late VIP is then seen to be late, not lost.
@@ -20,7 +20,7 @@ PATIENCE = 10.0
 SETTLED = 3.0
 
 #: What is judged of every fault on the holder.
-VIP_CHECKS = (STEADY_CLIENT, STEADY_HOLDER, OUTAGE, HOLDERS, MOVED, CAME_BACK)
+VIP_CHECKS = (STEADY_CLIENT, STEADY_HOLDER, OUTAGE, HOLDERS, MOVED, CAME_BACK, RECOVERED)
 
 
 def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
@@ -29,23 +29,24 @@ def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
     def run(stage: Stage) -> None:
         victim = stage.holder
         fault = make(fault_name, victim)
-        promised = promise(timers(stage.view.topology), fault_name)
+        promised = promise(stage.view.topology, fault_name, kubernetes=stage.view.kubernetes)
         stage.tell(f"{fault_name} on {victim}")
         stage.phase("fault")
         with applied(fault, stage.view, stage.history):
+            expected = victim if promised.moves is False else stage.next_best(victim)
+            patience = (promised.maximum or 0.0) + (0.0 if promised.moves is None else PATIENCE)
+            stage.wait_holder(expected, patience, silent=victim if fault.silences else "")
+            stage.watch(SETTLED)
             if pod:
                 with pods(stage.view, stage.operator(victim)):
                     stage.run_pod(f"verify-{stage.history.tag()}", victim)
-            expected = stage.next_best(victim) if promised.moves else victim
-            stage.wait_holder(expected, promised.maximum + PATIENCE, silent=victim if fault.silences else "")
-            stage.watch(SETTLED)
             stage.tell(f"healing {victim}")
             stage.phase("heal")
         if fault.silences:
             stage.probes.watch_holder(victim)
             stage.probes.clocks(victim)
         if stage.view.topology.definition.keepalived.preempt:
-            stage.wait_holder(stage.best, promised.maximum + PATIENCE)
+            stage.wait_holder(stage.best, (promised.back or 0.0) + PATIENCE)
         stage.watch(SETTLED)
 
     return run

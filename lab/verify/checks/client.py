@@ -1,10 +1,13 @@
-"""What the client must see: a steady start, and an outage no longer than promised."""
+"""What the client must see: a steady start, an outage no longer than promised, and in the end all well again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lab.verify import outage
 from lab.verify.checks import Check, shown, unknown
-from lab.verify.recorded import Connection, Recorded
+from lab.verify.outage import Outage
+from lab.verify.recorded import Applied, Connection, Recorded
 from lab.verify.verdict import Outcome, Verdict
 
 #: Seconds that a connection is given (provision/probe/connections.py): none that began earlier can be under way.
@@ -21,13 +24,14 @@ def steady_client(recorded: Recorded) -> Verdict:
     if start is None:
         return unknown(name, "no steady state was reached", promised)
     end = _end_of_steady(recorded)
+    connections = outage.excused(recorded.connections)
     # Those that the fault found under way are the outage's.
-    seen = [c for c in outage.between(recorded.connections, start, end) if c.start + c.latency < end]
+    seen = [c for c in outage.between(connections, start, end) if c.start + c.latency < end]
     bad = [connection for connection in seen if outage.failed(connection)]
-    rate = outage.worst_rate(recorded.connections, start, end)
+    rate = outage.worst_rate(connections, start, end)
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections succeeded"
     if rate < outage.MIN_RATE:
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, _too_slow(rate))
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, _too_few(rate))
     if bad:
         return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady before the fault: {_failures(bad)}")
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
@@ -37,63 +41,104 @@ def _end_of_steady(recorded: Recorded) -> float:
     """The fault's beginning, or the next phase's where the case makes no fault."""
     if recorded.faults:
         return recorded.faults[0].begin
-    after = [moment for moment in (recorded.phase("fault"), recorded.phase("end")) if moment is not None]
-    return min(after, default=max((c.start for c in recorded.connections), default=0.0))
+    after = [recorded.phase(name) for name in ("fault", "requests", "end")]
+    return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
 
 
-def _too_slow(rate: float) -> str:
-    return (
-        f"the client managed only {rate:.0f} connections a second at worst ({outage.MIN_RATE:.0f} are needed to tell)"
-    )
+def _too_few(rate: float) -> str:
+    return f"the client managed only {rate:.0f} connections in a second ({outage.MIN_RATE:.0f} are needed to tell)"
 
 
-def _failures(bad: list[Connection]) -> str:
+def _failures(bad: Sequence[Connection]) -> str:
     """Failed connections by their outcome, most frequent first."""
     kinds: dict[str, int] = {}
     for connection in bad:
-        kind = connection.outcome if connection.outcome != "ok" else f"slower than {shown(outage.SLOW)}"
+        kind = connection.outcome if outage.broken(connection) else f"slower than {shown(outage.SLOW)}"
         kinds[kind] = kinds.get(kind, 0) + 1
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]))
 
 
+def suffered(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Connection], Outage | None]:
+    """The connections that a fault could have broken until ``end``, and the outage among them.
+
+    A connection under way when the fault came began before it, and is one of them. Slow ones count as failed until the
+    case puts a load of its own on the machines (the pod's start, which two busy cores feel); what breaks counts always.
+    """
+    loads = [recorded.host_time(record) for record in recorded.of("pod-asked")]
+    loaded = min(loads, default=end)
+
+    def bad(connection: Connection) -> bool:
+        return outage.failed(connection) if connection.start < loaded else outage.broken(connection)
+
+    connections = outage.between(outage.excused(recorded.connections), fault.begin - UNDER_WAY, end)
+    touched = [c for c in connections if c.start + c.latency >= fault.begin]
+    return touched, outage.find(touched, bad)
+
+
 def client_outage(recorded: Recorded) -> Verdict:
     """The outage between the fault and its heal must be no longer than the timers promise."""
-    name = "outage"
-    promise = recorded.promised
-    promised = f"≤ {shown(promise.maximum)}" if promise else ""
+    name, promise = "outage", recorded.promised
     if promise is None or not recorded.faults:
-        return unknown(name, "no fault was recorded", promised)
+        return unknown(name, "no fault was recorded")
+    promised = "until it is healed" if promise.maximum is None else f"≤ {shown(promise.maximum)}"
     fault = recorded.faults[0]
     end = fault.heal if fault.heal is not None else recorded.phase("end")
     if end is None:
         return unknown(name, "the record ends before the fault was healed", promised)
-    # A connection under way when the fault came began before it, and is one that the fault broke.
-    seen = [
-        connection
-        for connection in outage.between(recorded.connections, fault.begin - UNDER_WAY, end)
-        if connection.start + connection.latency >= fault.begin
-    ]
     rate = outage.worst_rate(recorded.connections, fault.begin - UNDER_WAY, end)
     if rate < outage.MIN_RATE:
-        return unknown(name, _too_slow(rate), promised)
-    found = outage.find(seen)
+        return unknown(name, _too_few(rate), promised)
+    seen, found = suffered(recorded, fault, end)
+    limit = promise.maximum
+    if limit is not None:
+        pause = outage.longest_pause(recorded.connections, fault.moment, fault.moment + limit)
+        if pause > limit and (found is None or (found.seconds or 0.0) <= limit):
+            return unknown(name, f"the client stood still for {shown(pause)} just then: it could not tell", promised)
     if found is None:
-        return _nothing_failed(name, promised, len(seen))
-    bad = [connection for connection in seen if outage.failed(connection)]
-    because = f"{found.failures} of {len(seen)} connections failed: {_failures(bad)}"
-    if found.seconds is None or found.end is None or end - found.end < CLEAN:
+        reason = f"none of {len(seen)} connections failed"
+        return Verdict(name, Outcome.PASS, "no outage", promised, reason, {"outage_s": 0.0, "failed": 0.0, "slow": 0.0})
+    because = f"{found.failures} of {len(seen)} connections failed: {_failures(_of(seen, found))}"
+    values = {"failed": float(found.failures), "slow": float(found.slow)}
+    if found.end is None or end - found.end < CLEAN:
         least = (found.end or end) - found.start
-        outcome = Outcome.FAIL if least > promise.maximum else Outcome.UNKNOWN
-        return Verdict(name, outcome, f"> {shown(least)}", promised, f"not over when the fault was healed; {because}")
-    values = {"outage_s": found.seconds, "failed": float(found.failures), "slow": float(found.slow)}
-    outcome = Outcome.PASS if found.seconds <= promise.maximum else Outcome.FAIL
-    return Verdict(name, outcome, shown(found.seconds), promised, f"{because}; {promise.reason}", values)
+        late = limit is not None and least > limit
+        outcome = Outcome.PASS if limit is None else Outcome.FAIL if late else Outcome.UNKNOWN
+        reason = f"not over when the fault was healed; {because}"
+        return Verdict(name, outcome, f"> {shown(least)}", promised, reason, values)
+    length = found.end - found.start
+    outcome = Outcome.PASS if limit is None or length <= limit else Outcome.FAIL
+    reason = f"{because}; {promise.reason}"
+    return Verdict(name, outcome, shown(length), promised, reason, {"outage_s": length, **values})
 
 
-def _nothing_failed(name: str, promised: str, count: int) -> Verdict:
-    reason = f"none of {count} connections failed or was slow"
-    return Verdict(name, Outcome.PASS, "no outage", promised, reason, {"outage_s": 0.0, "failed": 0.0, "slow": 0.0})
+def _of(seen: Sequence[Connection], found: Outage) -> list[Connection]:
+    """The failed connections of an outage."""
+    within = [c for c in seen if c.start >= found.start and (found.end is None or c.start < found.end)]
+    return [c for c in within if outage.failed(c)]
+
+
+def recovered(recorded: Recorded) -> Verdict:
+    """After the heal, at the case's end, every connection must get its answer again."""
+    name, promised = "recovered", "every connection is answered at the end"
+    end = recorded.phase("end")
+    if end is None or not recorded.faults or recorded.faults[0].healed is None:
+        return unknown(name, "the fault was not seen healed", promised)
+    # The last ones may still have been under way when the probe was ended: they are not in the record.
+    until = min(end, max((c.start for c in recorded.connections), default=end))
+    start = until - CLEAN
+    if start < recorded.faults[0].healed:
+        return unknown(name, f"the record ends within {shown(CLEAN)} of the heal", promised)
+    seen = outage.between(recorded.connections, start, until)
+    rate = outage.worst_rate(recorded.connections, start, until)
+    if rate < outage.MIN_RATE:
+        return unknown(name, _too_few(rate), promised)
+    bad = [connection for connection in seen if outage.broken(connection)]
+    measured = f"{len(seen) - len(bad)} of the last {len(seen)} answered"
+    if bad:
+        return Verdict(name, Outcome.FAIL, measured, promised, f"after the heal: {_failures(bad)}")
+    return Verdict(name, Outcome.PASS, measured, promised, "all well again")
 
 
 STEADY_CLIENT = Check("steady-client", steady_client, precondition=True)
 OUTAGE = Check("outage", client_outage)
+RECOVERED = Check("recovered", recovered)

@@ -121,9 +121,9 @@ def lease_moved(recorded: Recorded) -> Verdict:
     """The lease must come to another *host* within the promised time, and not have been there already."""
     name = "lease"
     promise = recorded.promised
-    promised = f"another host within {shown(promise.maximum)}" if promise else "another host"
-    if promise is None or not recorded.faults:
-        return unknown(name, "no fault was recorded", promised)
+    if promise is None or promise.maximum is None or not recorded.faults:
+        return unknown(name, "no fault was recorded", "another host")
+    promised = f"another host within {shown(promise.maximum)}"
     fault = recorded.faults[0]
     told = [(recorded.host_time(r), host_of(str(r["holder"]))) for r in recorded.of("lease")]
     before = [host for at, host in told if at <= fault.moment]

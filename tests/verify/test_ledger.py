@@ -1,0 +1,172 @@
+"""A fault is healed whatever happens, and one that was not is healed by the next command."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.errors import LabError
+from lab.verify import ledger
+from lab.verify.history import History
+from lab.verify.ledger import Ledger, applied, heal_open
+
+VIEW: Any = None
+
+
+@dataclass
+class FakeFault:
+    """Notes what is done to it, and fails where it is told to."""
+
+    name: str = "haproxy-stop"
+    node: str = "master1"
+    silences: bool = False
+    fails: str = ""
+    done: list[str] = field(default_factory=list)
+    seen: Callable[[], object] = lambda: None
+
+    def _do(self, what: str) -> None:
+        self.done.append(what)
+        self.seen()
+        if self.fails == what:
+            raise LabError(f"{what} failed")
+
+    def prepare(self, view: Any) -> None:
+        self._do("prepare")
+
+    def begin(self, view: Any) -> float | None:
+        self._do("begin")
+        return 12.5
+
+    def heal(self, view: Any) -> None:
+        self._do("heal")
+
+
+@dataclass(frozen=True)
+class FakeView:
+    """As much of a view as the ledger wants."""
+
+    state: Path
+
+
+@pytest.fixture
+def view(tmp_path: Path) -> Any:
+    return FakeView(tmp_path)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    made = History(tmp_path / "history.jsonl")
+    made.begin("case")
+    return made
+
+
+def events(history: History) -> list[str]:
+    return [str(record["event"]) for record in history.records()]
+
+
+def test_a_fault_lasts_as_long_as_its_block(view: Any, history: History) -> None:
+    fault = FakeFault()
+    with applied(fault, view, history):
+        assert fault.done == ["prepare", "begin"]
+    assert fault.done == ["prepare", "begin", "heal"]
+    assert events(history) == ["begin", "begun", "heal", "healed"]
+    assert history.records()[1]["t"] == 12.5 and history.records()[1]["source"] == "master1"
+    assert Ledger.of(view).entries() == []
+
+
+def test_it_is_written_down_before_anything_is_done_and_until_it_is_healed(view: Any, history: History) -> None:
+    fault = FakeFault()
+    open_then: list[list[str]] = []
+    fault.seen = lambda: open_then.append([entry.name for entry in Ledger.of(view).entries()])
+    with applied(fault, view, history):
+        pass
+    assert open_then == [["haproxy-stop"]] * 3
+
+
+@pytest.mark.parametrize("error", [LabError("x"), ValueError("x"), KeyboardInterrupt(), SystemExit(3)])
+def test_it_is_healed_whatever_happens(view: Any, history: History, error: BaseException) -> None:
+    fault = FakeFault()
+    with pytest.raises(type(error)), applied(fault, view, history):
+        raise error
+    assert fault.done[-1] == "heal"
+    assert Ledger.of(view).entries() == []
+
+
+@pytest.mark.parametrize("step", ["prepare", "begin"])
+def test_a_fault_that_fails_half_way_is_healed(view: Any, history: History, step: str) -> None:
+    fault = FakeFault(fails=step)
+    with pytest.raises(LabError, match=step), applied(fault, view, history):
+        pytest.fail("the block must not be entered")
+    assert fault.done[-1] == "heal"
+    assert Ledger.of(view).entries() == []
+
+
+def test_what_cannot_be_healed_stays_open_and_the_next_command_heals_it(
+    view: Any, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(LabError, match="heal failed"), applied(FakeFault(fails="heal"), view, history):
+        pass
+    assert [entry.name for entry in Ledger.of(view).entries()] == ["haproxy-stop"]
+    later = FakeFault()
+    monkeypatch.setattr(ledger, "make", lambda name, node: later)
+    said: list[str] = []
+    assert heal_open(view, said.append) == ["haproxy-stop on master1"]
+    assert later.done == ["heal"] and "haproxy-stop on master1" in said[0]
+    assert Ledger.of(view).entries() == []
+    assert heal_open(view, said.append) == []
+
+
+def test_one_that_cannot_be_healed_does_not_keep_the_others_open(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Ledger.of(view)
+    for name in ("haproxy-stop", "power-cut"):
+        book.open(FakeFault(name=name))
+    monkeypatch.setattr(ledger, "make", lambda name, node: FakeFault(fails="heal" if name == "haproxy-stop" else ""))
+    with pytest.raises(LabError, match="haproxy-stop on master1"):
+        heal_open(view, lambda line: None)
+    assert [entry.name for entry in book.entries()] == ["haproxy-stop"]
+
+
+def test_a_damaged_ledger_is_named(view: Any) -> None:
+    (view.state / "faults.json").write_text('[{"id"')
+    with pytest.raises(LabError, match=r"faults\.json"):
+        heal_open(view, lambda line: None)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from lab.verify.history import History
+from lab.verify.ledger import applied
+sys.path.insert(0, "tests/verify")
+from test_ledger import FakeFault, FakeView
+state = pathlib.Path(sys.argv[1])
+history = History(state / "history.jsonl"); history.begin("case")
+with applied(FakeFault(), FakeView(state), history):
+    os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("number", "left"), [("SIGKILL", ["haproxy-stop"]), ("SIGINT", [])])
+def test_a_killed_command_leaves_the_fault_written_down(tmp_path: Path, number: str, left: list[str]) -> None:
+    folder = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), number],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        timeout=30,
+    )
+    assert done.returncode == -getattr(signal, number), done.stderr
+    assert [entry.name for entry in Ledger(tmp_path / "faults.json").entries()] == left
+    whole = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [record["event"] for record in whole][:2] == ["begin", "begun"]
