@@ -92,7 +92,9 @@ class Provisioner:
             )
             if stage is Stage.LOADBALANCER:
                 gather([*balanced.values(), *rest])
-                gather([pool.submit(work.steps, node, ["answerer"]) for node in self.topology.masters])
+                # Where an apiserver is, there is nothing to stand in for.
+                free = [node for node in self.topology.masters if not work.joined(node)]
+                gather([pool.submit(work.steps, node, ["answerer"]) for node in free])
                 return done
             prepared = {
                 node.name: pool.submit(work.prepare, node, balanced.get(node.name)) for node in self.topology.nodes
