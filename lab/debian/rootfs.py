@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,8 @@ def mmdebstrap(
     """
     if shutil.which("mmdebstrap") is None:
         raise LabError("mmdebstrap is not installed", "run ./inv doctor")
+    if os.geteuid() != 0:
+        raise LabError("unpacking Debian packages with their owners needs root", "run the command as root")
     listed = target.parent / f"{target.name}.sources"
     listed.write_text(stanzas(configured() if sources is None else sources, "deb"))
     argv = ["mmdebstrap", "--mode=root", "--format=directory", f"--variant={variant}"]
