@@ -1,0 +1,71 @@
+"""Asking the machines: the observer runs here for real, machines that do not answer are an answer too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.cluster.observation import OBSERVER, ask, observe
+from lab.command import CommandTimeout, Result
+from lab.definition import parse
+from lab.topology import derive
+
+TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]"))
+
+
+@dataclass
+class FakeMachine:
+    """Runs what a machine would run, here; or answers with what it is given."""
+
+    answer: Result | Exception | None = None
+
+    def run(self, script: str, args: Sequence[str] = (), **_: Any) -> Result:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        done = subprocess.run(["bash", "-s", "--", *args], input=script, capture_output=True, text=True, timeout=30)
+        return Result("observe", done.returncode, done.stdout, done.stderr, 0.1)
+
+
+def test_the_observer_says_what_it_can_see_and_why_it_cannot_see_the_rest() -> None:
+    # A host that is no machine of a lab: no haproxy socket, no apiserver, perhaps no systemd.
+    seen = ask(FakeMachine(), TOPOLOGY.node("m1"), "10.21.0.100")  # type: ignore[arg-type]
+    assert "unreachable" not in seen
+    assert seen["hostname"]
+    assert seen["joined"] is False
+    assert "127.0.0.1" in seen["addresses"]
+    assert "backends" in seen["errors"]
+
+
+def test_a_worker_is_not_asked_for_what_only_masters_have() -> None:
+    seen = ask(FakeMachine(), TOPOLOGY.node("w1"), "10.21.0.100")  # type: ignore[arg-type]
+    assert "backends" not in seen.get("errors", {})
+
+
+def test_the_observer_needs_no_more_than_the_standard_library() -> None:
+    argv = [sys.executable, "-I", "-S", str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"]
+    done = subprocess.run(argv, capture_output=True, check=True, timeout=30)
+    assert json.loads(done.stdout)["hostname"]
+
+
+def test_no_answer_is_an_observation() -> None:
+    failed = Result("observe", 255, "", "ssh: no route to host", 5.0, "m1")
+    nonsense = Result("observe", 0, "Welcome to Debian", "", 0.1, "m1")
+    for answer in (failed, CommandTimeout(failed), nonsense):
+        seen = ask(FakeMachine(answer), TOPOLOGY.node("m1"), "10.21.0.100")  # type: ignore[arg-type]
+        assert seen.keys() == {"unreachable"}
+    assert "no route to host" in str(ask(FakeMachine(failed), TOPOLOGY.node("m1"), "x")["unreachable"])  # type: ignore[arg-type]
+
+
+def test_observations_come_by_name_and_only_of_machines_that_were_asked() -> None:
+    answers = {
+        name: FakeMachine(Result("observe", 0, json.dumps({"hostname": name}), "", 0.1)) for name in ("w1", "m1")
+    }
+    seen = observe(TOPOLOGY, answers)  # type: ignore[arg-type]
+    assert {name: one["hostname"] for name, one in seen.items()} == {"m1": "m1", "w1": "w1"}
+    assert observe(TOPOLOGY, {}) == {}

@@ -1,0 +1,223 @@
+"""The status of a lab, folded from what its machines say: a healthy lab, and one change at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.cluster.status import Status, fold, holder_host
+from lab.definition import parse
+from lab.providers.base import MachineState
+from lab.topology import Topology, derive
+
+Seen = dict[str, Any]
+States = dict[str, MachineState]
+
+MASTERS = ("master1", "master2", "master3")
+NODES = (*MASTERS, "worker1")
+ADDRESSES = {name: f"10.21.0.{11 + index}" for index, name in enumerate(NODES)}
+
+
+@pytest.fixture(scope="module")
+def topology() -> Topology:
+    return derive(
+        parse(
+            "nodes: [{name: master1, role: master}, {name: master2, role: master},"
+            " {name: master3, role: master}, {name: worker1, role: worker}]"
+        )
+    )
+
+
+def healthy() -> tuple[States, Seen]:
+    """What the machines of a healthy lab say (from a real one, shortened)."""
+    states = dict.fromkeys(NODES, MachineState.RUNNING)
+    seen: Seen = {
+        name: {
+            "hostname": name,
+            "joined": True,
+            "units": {"containerd": "active", "kubelet": "active"},
+            "addresses": ["127.0.0.1", address],
+        }
+        for name, address in ADDRESSES.items()
+    }
+    members = [
+        {"id": f"{n}00", "name": name, "peer_urls": [f"https://{ADDRESSES[name]}:2380"]}
+        for n, name in enumerate(MASTERS, 1)
+    ]
+    for name in MASTERS:
+        seen[name]["units"] |= {"haproxy": "active", "keepalived": "active"}
+        seen[name]["backends"] = dict.fromkeys(MASTERS, "UP")
+        seen[name]["nodes"] = [
+            {"name": node, "ready": True, "address": address, "version": "v1.20.2"}
+            for node, address in ADDRESSES.items()
+        ]
+        seen[name]["leases"] = {
+            "kube-scheduler": "master2_1f0c2f80-4f4a-4a6e-9e6e-3d0ad7e0d9f5",
+            "kube-controller-manager": "master1_8a3e",
+            "node-lease-of-somebody": "else",
+        }
+        seen[name]["etcd"] = {"id": f"{MASTERS.index(name) + 1}00", "leader": "200", "members": copy.deepcopy(members)}
+    seen["master1"]["addresses"].append("10.21.0.100")
+    return states, seen
+
+
+def status(topology: Topology, change: Callable[[States, Seen], object] | None = None, **options: bool) -> Status:
+    states, seen = healthy()
+    if change is not None:
+        change(states, seen)
+    return fold(topology, "lxc", states, seen, **options)
+
+
+def every_master(change: Callable[[Seen], object]) -> Callable[[States, Seen], object]:
+    return lambda states, seen: [change(seen[name]) for name in MASTERS]
+
+
+def gone(name: str) -> Callable[[States, Seen], object]:
+    """The machine is off: it has no observation at all."""
+
+    def change(states: States, seen: Seen) -> None:
+        states[name] = MachineState.STOPPED
+        del seen[name]
+
+    return change
+
+
+def unreachable(states: States, seen: Seen) -> None:
+    seen["worker1"] = {"unreachable": "ssh: connect to host 10.21.0.14 port 22: timed out"}
+
+
+def nobody_holds(states: States, seen: Seen) -> None:
+    seen["master1"]["addresses"].remove("10.21.0.100")
+
+
+def not_ready(one: Seen) -> None:
+    one["nodes"][3]["ready"] = False
+
+
+def wrong_address(one: Seen) -> None:
+    one["nodes"][3]["address"] = "192.168.121.7"
+
+
+def never_started(one: Seen) -> None:
+    one["etcd"]["members"][2]["name"] = ""
+
+
+def foreign_peer(one: Seen) -> None:
+    one["etcd"]["members"][1]["peer_urls"] = ["https://192.168.121.9:2380"]
+
+
+#: What is changed in a healthy lab, and what the status must then complain of: each of these, and nothing else.
+COMPLAINTS: dict[str, tuple[Callable[[States, Seen], object], list[str]]] = {
+    "machine off": (
+        gone("worker1"),
+        ["machine worker1 is stopped"],
+    ),
+    "machine silent": (unreachable, ["machine worker1 runs but does not answer: ssh: connect"]),
+    "no holder": (nobody_holds, ["virtual IP 10.21.0.100 is held by nobody"]),
+    "two holders": (
+        lambda states, seen: seen["master3"]["addresses"].append("10.21.0.100"),
+        ["virtual IP 10.21.0.100 is held by master1 and master3"],
+    ),
+    "haproxy stopped": (
+        lambda states, seen: seen["master2"]["units"].update(haproxy="inactive"),
+        ["haproxy on master2 is inactive"],
+    ),
+    "keepalived failed": (
+        lambda states, seen: seen["master1"]["units"].update(keepalived="failed"),
+        ["keepalived on master1 is failed"],
+    ),
+    "backend down": (
+        lambda states, seen: seen["master1"]["backends"].update(master3="DOWN"),
+        ["haproxy on master1 sees no apiserver on master3"],
+    ),
+    "backend missing": (
+        lambda states, seen: seen["master1"]["backends"].pop("master2"),
+        ["haproxy on master1 sees no apiserver on master2"],
+    ),
+    "node not ready": (every_master(not_ready), ["node worker1 is not Ready"]),
+    "node missing": (every_master(lambda one: one["nodes"].pop()), ["worker1 is no member of the cluster"]),
+    "node address outside": (
+        every_master(wrong_address),
+        ["node worker1 says its address is 192.168.121.7, not 10.21.0.14 in 10.21.0.0/24"],
+    ),
+    "lease without holder": (
+        every_master(lambda one: one["leases"].update({"kube-scheduler": ""})),
+        ["lease kube-scheduler has no holder"],
+    ),
+    "no apiserver": (every_master(lambda one: (one.pop("nodes"), one.pop("leases"))), ["no apiserver answers"]),
+    "no etcd": (every_master(lambda one: one.pop("etcd")), ["etcd answers on no master"]),
+    "one etcd silent": (lambda states, seen: seen["master3"].pop("etcd"), ["etcd on master3 does not answer"]),
+    "etcd member gone": (
+        every_master(lambda one: one["etcd"]["members"].pop()),
+        ["master3 is no member of etcd"],
+    ),
+    "etcd member never started": (
+        every_master(never_started),
+        ["master3 is no member of etcd", "etcd has a member that never started (https://10.21.0.13:2380)"],
+    ),
+    "etcd peer outside": (
+        every_master(foreign_peer),
+        ["etcd member master2 is reached at https://192.168.121.9:2380, not in the lab's subnet"],
+    ),
+    "no leader": (every_master(lambda one: one["etcd"].update(leader="0")), ["etcd has no leader"]),
+}
+
+
+@pytest.mark.parametrize("name", COMPLAINTS)
+def test_one_thing_wrong_is_the_one_thing_that_is_said(topology: Topology, name: str) -> None:
+    change, expected = COMPLAINTS[name]
+    problems = status(topology, change).problems
+    assert len(problems) == len(expected), problems
+    for said, wanted in zip(problems, expected, strict=True):
+        assert said.startswith(wanted)
+
+
+def test_a_healthy_lab_has_no_problem(topology: Topology) -> None:
+    found = status(topology)
+    assert found.problems == ()
+    assert found.healthy
+    assert found.holders == ("master1",)
+    assert found.endpoint == "10.21.0.100:16443"
+    assert found.leases == {"kube-scheduler": "master2", "kube-controller-manager": "master1"}
+    assert [member.name for member in found.etcd if member.leads] == ["master2"]
+
+
+def test_a_master_that_is_off_leaves_what_the_others_say(topology: Topology) -> None:
+    found = status(topology, gone("master1"))
+    assert "machine master1 is stopped" in found.problems
+    assert "virtual IP 10.21.0.100 is held by nobody" in found.problems
+    assert len(found.nodes) == 4
+    assert found.leases["kube-scheduler"] == "master2"
+
+
+def test_before_kubernetes_only_machines_and_balancers_are_judged(topology: Topology) -> None:
+    def no_cluster(states: States, seen: Seen) -> None:
+        for name in MASTERS:
+            for key in ("nodes", "leases", "etcd"):
+                del seen[name][key]
+            seen[name]["backends"] = dict.fromkeys(MASTERS, "DOWN")
+
+    assert status(topology, no_cluster, kubernetes=False).healthy
+    assert not status(topology, no_cluster).healthy
+    assert not status(topology, nobody_holds, kubernetes=False).healthy
+
+
+def test_the_json_says_all_of_it(topology: Topology) -> None:
+    data = json.loads(json.dumps(status(topology, nobody_holds).as_json()))
+    assert data["verdict"] == "degraded"
+    assert data["provider"] == "lxc"
+    assert data["machines"][3] == {"name": "worker1", "role": "worker", "address": "10.21.0.14", "state": "running"}
+    assert data["loadbalancers"]["master2"]["backends"] == dict.fromkeys(MASTERS, "UP")
+    assert {"vip", "holders", "nodes", "leases", "etcd", "problems"} <= data.keys()
+
+
+@pytest.mark.parametrize(
+    ("identity", "host"),
+    [("master1_8a3e", "master1"), ("node_with_x_8a3e", "node_with_x"), ("master1", "master1"), ("", "")],
+)
+def test_a_holders_host_is_what_stands_before_the_uuid(identity: str, host: str) -> None:
+    assert holder_host(identity) == host
