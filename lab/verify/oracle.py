@@ -39,4 +39,5 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
         moves=given.moves,
         back=given.back.most if given.back else None,
         reason=given.reason,
+        transient=fault == promises.Fault.CRASH,
     )

@@ -66,6 +66,11 @@ class Probes:
         stream = self.view.machines[node].stream(["python3", "-u", "-", *words], hear, stdin=programs.text(program))
         self._streams[key] = node, stream
 
+    def end_client(self) -> None:
+        """End the client's connections, and leave the other probes running."""
+        _, stream = self._streams.pop("connections")
+        stream.stop()
+
     def check(self) -> None:
         """Raises LabError when a probe has ended before its time."""
         for key, (node, stream) in self._streams.items():

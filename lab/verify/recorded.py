@@ -8,8 +8,8 @@ from functools import cached_property
 
 from lab.verify.history import LAB, Record
 
-#: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is that
-#: of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
+#: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is
+#: that of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
 STOOD_STILL = 1.0
 
 
@@ -20,7 +20,7 @@ class Promised:
     ``minimum`` to ``maximum``: until all is as before for clients (or for the lease); a maximum of None means: not
     before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two. ``moves``: must
     the VIP move? None when either is right. ``back``: from the heal until the best master has the VIP again, None when
-    that is not promised.
+    that is not promised. ``transient``: the fault heals itself, and the VIP comes back by itself.
     """
 
     minimum: float
@@ -30,6 +30,7 @@ class Promised:
     moves: bool | None
     back: float | None
     reason: str
+    transient: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ class Recorded:
             None if moves is None else bool(moves),
             None if back is None else float(back),
             str(given["reason"]),
+            bool(given.get("transient", False)),
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.history import History
 from lab.verify.judge import judge
-from lab.verify.ledger import heal_open
+from lab.verify.ledger import Ledger, heal_open
 from lab.verify.oracle import promise
 from lab.verify.probes import Probes
 from lab.verify.recorded import Recorded
@@ -117,7 +117,10 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
     finally:
         stage.phase("end")
         probes.stop()
-    return not (view.state / "faults.json").exists()
+    if Ledger.of(view).entries():
+        sink("what this case did could not be undone: the run ends here, the next command tries again")
+        return False
+    return True
 
 
 def _cannot(case: Case, view: LabView) -> str:

@@ -19,12 +19,14 @@ SOCKET = "/run/haproxy/admin.sock"
 BACKEND = "apiservers"
 
 
-def holding_now(records: list[Record]) -> set[str]:
-    """Who said last that it holds the VIP."""
+def holding_now(records: list[Record], masters: int) -> set[str]:
+    """Who of so many masters said last that it holds the VIP."""
     last: dict[str, bool] = {}
-    for record in records:
+    for record in reversed(records):
         if record["kind"] == "holder":
-            last[record["source"]] = bool(record["holds"])
+            last.setdefault(record["source"], bool(record["holds"]))
+            if len(last) == masters:
+                break
     return {node for node, holds in last.items() if holds}
 
 
@@ -53,7 +55,11 @@ class Stage:
         """The master that holds the VIP in the steady state: the best, or whoever has it where nobody preempts."""
         if self.view.topology.definition.keepalived.preempt:
             return self.best
-        return next(iter(holding_now(self.history.records())), self.best)
+        return next(iter(self.holders(self.history.records())), self.best)
+
+    def holders(self, records: list[Record]) -> set[str]:
+        """Who holds the VIP, by all masters' last words."""
+        return holding_now(records, len(self.view.ranking))
 
     def next_best(self, broken: str) -> str:
         """The best master besides one."""
@@ -67,21 +73,19 @@ class Stage:
         """Record that a phase begins."""
         self.history.add("phase", t=t, name=name)
 
-    def connections_until(self, moment: float, seconds: float) -> bool:
-        """Wait until the client has started a connection after ``moment`` and told of it."""
+    def watch(self, seconds: float) -> None:
+        """Let the probes record for so many seconds more, by what they record; bounded should they be silent."""
+        moment = time.time() + seconds
 
         def reached(records: list[Record]) -> bool:
-            return any(r["kind"] == "probe" and r["r"] >= moment for r in reversed(records))
+            last = records[-1]
+            return last["kind"] in ("probe", "holder") and bool(last["r"] >= moment)
 
-        return self.history.wait(reached, seconds)
-
-    def watch(self, seconds: float) -> None:
-        """Let the probes record for so many seconds more (of what they record, not of a clock that nobody reads)."""
-        self.connections_until(time.time() + seconds, 2 * seconds + 2)
+        self.history.wait(reached, 2 * seconds + 2)
 
     def wait_holder(self, node: str, seconds: float, *, silent: str = "") -> bool:
         """Wait until one master alone holds the VIP, by all masters' last words but that of a ``silent`` one."""
-        return self.history.wait(lambda records: holding_now(records) - {silent} == {node}, seconds)
+        return self.history.wait(lambda records: self.holders(records) - {silent} == {node}, seconds)
 
     def api(self, node: str, agent: str, *words: object, timeout: float = 30.0) -> None:
         """Let a master be a client of the API through the VIP; what it says goes into the history."""
@@ -106,7 +110,7 @@ class Stage:
 
     def sessions(self, when: str) -> None:
         """Record the sessions of each server, as counted by the haproxy of whoever holds the VIP."""
-        holders = holding_now(self.history.records())
+        holders = self.holders(self.history.records())
         if len(holders) != 1:
             raise LabError(f"{len(holders)} masters hold the VIP: whose haproxy is asked is not clear")
         node = holders.pop()

@@ -33,6 +33,9 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 REQUEST = 2.0
 WATCH = 10.0
 
+#: Seconds for deleting all pods: they go one after another, each by etcd's own pace.
+CLEAN = 40.0
+
 #: Seconds between two attempts while the API cannot be reached.
 AGAIN = 0.2
 
@@ -80,9 +83,11 @@ class Api:
         """A fresh connection."""
         return http.client.HTTPSConnection(self.endpoint, timeout=timeout, context=self.context)
 
-    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    def request(
+        self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = REQUEST
+    ) -> tuple[int, dict[str, Any]]:
         """Status and answer; raises OSError or HTTPException when there is none."""
-        connection = self.connect(REQUEST)
+        connection = self.connect(timeout)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, self.headers)
             answer = connection.getresponse()
@@ -187,8 +192,16 @@ def follow_lease(api: Api, name: str, lifetime: float) -> None:
 
 
 def clean(api: Api) -> None:
-    """Delete every pod that this program made."""
-    status, answer = api.request("DELETE", PODS + "?labelSelector=app%3D" + LABEL)
+    """Delete every pod that this program made; tries again while the API does not answer."""
+    until = time.monotonic() + CLEAN
+    while True:
+        try:
+            status, answer = api.request("DELETE", PODS + "?labelSelector=app%3D" + LABEL, timeout=CLEAN / 2)
+            break
+        except (OSError, http.client.HTTPException) as error:
+            if time.monotonic() > until:
+                raise SystemExit(f"deleting the test pods: {error or type(error).__name__}") from error
+            time.sleep(AGAIN)
     if status != 200:
         raise SystemExit(f"deleting the test pods: status {status} {answer.get('message', '')}")
     emit(kind="cleaned", count=len(answer.get("items", [])))

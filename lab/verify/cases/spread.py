@@ -25,6 +25,8 @@ def run(stage: Stage) -> None:
     operator = stage.operator()
     with pods(stage.view, operator):
         stage.phase("requests")
+        # Round-robin deals to all in turn: a client that keeps step with the requests would always take the same seat.
+        stage.probes.end_client()
         stage.sessions("before")
         stage.tell(f"creating {COUNT} pods from {operator}, each over a fresh connection to {stage.endpoint}")
         stage.api(operator, agent, "pods", COUNT, f"spread-{tag}", timeout=120.0)

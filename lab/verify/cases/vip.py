@@ -13,7 +13,7 @@ from lab.verify.ledger import applied, pods
 from lab.verify.oracle import promise
 from lab.verify.stage import Stage
 
-#: Seconds that are waited beyond what is promised: a late VIP is then seen to be late, not lost.
+#: Seconds that are waited for the VIP, beyond what is promised: a late one is then seen to be late, not lost.
 PATIENCE = 10.0
 
 #: Seconds of connections recorded once the VIP is where it belongs: "all succeed again" must be seen, not assumed.
@@ -33,10 +33,10 @@ def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
         stage.tell(f"{fault_name} on {victim}")
         stage.phase("fault")
         with applied(fault, stage.view, stage.history):
-            expected = victim if promised.moves is False else stage.next_best(victim)
-            patience = (promised.maximum or 0.0) + (0.0 if promised.moves is None else PATIENCE)
-            stage.wait_holder(expected, patience, silent=victim if fault.silences else "")
-            stage.watch(SETTLED)
+            if promised.moves and not promised.transient:
+                silent = victim if fault.silences else ""
+                stage.wait_holder(stage.next_best(victim), (promised.maximum or 0.0) + PATIENCE, silent=silent)
+            stage.watch(SETTLED + (promised.maximum or 0.0))
             if pod:
                 with pods(stage.view, stage.operator(victim)):
                     stage.run_pod(f"verify-{stage.history.tag()}", victim)

@@ -38,9 +38,7 @@ def steady_client(recorded: Recorded) -> Verdict:
 
 
 def _end_of_steady(recorded: Recorded) -> float:
-    """The fault's beginning, or the next phase's where the case makes no fault."""
-    if recorded.faults:
-        return recorded.faults[0].begin
+    """The next phase's beginning: of the preparations for the fault, or of whatever the case does instead."""
     after = [recorded.phase(name) for name in ("fault", "requests", "end")]
     return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
 
@@ -62,13 +60,15 @@ def suffered(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Conne
     """The connections that a fault could have broken until ``end``, and the outage among them.
 
     A connection under way when the fault came began before it, and is one of them. Slow ones count as failed until the
-    case puts a load of its own on the machines (the pod's start, which two busy cores feel); what breaks counts always.
+    case puts a load of its own on the machines (the pod's start or the heal, which two busy cores feel); what breaks
+    counts always.
     """
     loads = [recorded.host_time(record) for record in recorded.of("pod-asked")]
     loaded = min(loads, default=end)
 
     def bad(connection: Connection) -> bool:
-        return outage.failed(connection) if connection.start < loaded else outage.broken(connection)
+        answered = connection.start + connection.latency
+        return outage.failed(connection) if answered < loaded else outage.broken(connection)
 
     connections = outage.between(outage.excused(recorded.connections), fault.begin - UNDER_WAY, end)
     touched = [c for c in connections if c.start + c.latency >= fault.begin]
