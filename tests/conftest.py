@@ -12,10 +12,8 @@ FOLDER = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``pytest --update-golden`` writes what is rendered now as what is expected; look at the difference before a commit."""
-    parser.addoption(
-        "--update-golden", action="store_true", help="renew the golden files instead of comparing with them"
-    )
+    """``pytest --update-golden`` takes what is rendered now as expected: look at the difference, then commit."""
+    parser.addoption("--update-golden", action="store_true", help="renew the golden files")
 
 
 @pytest.fixture

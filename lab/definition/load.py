@@ -44,6 +44,11 @@ def parse(text: str, name: str = "(text)") -> Definition:
         source = read(text)
     except Broken as error:
         raise DefinitionError(name, [error.problem]) from None
+    return judged(source, name)
+
+
+def judged(source: Source, name: str = "(data)") -> Definition:
+    """The same for data that was read already."""
     if source.data is None:
         raise DefinitionError(name, [Problem("", "empty: there is no definition in it", "at least nodes: […]")])
     if not isinstance(source.data, dict):

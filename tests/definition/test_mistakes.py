@@ -1,4 +1,4 @@
-"""Every mistake is answered with its field, what is wrong and what would be right; all of them at once, and no traceback."""
+"""Every mistake is answered with its field, what is wrong and what would be right; all of them at once."""
 
 from __future__ import annotations
 

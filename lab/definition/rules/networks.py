@@ -64,7 +64,8 @@ def _free(definition: Definition) -> str:
     """An address that nothing has yet, as advice."""
     subnet = definition.network.subnet
     taken = {*addresses(definition), definition.network.vip, gateway(definition.network)}
-    free = next((candidate for candidate in reversed(list(subnet.hosts())) if candidate not in taken), None)
+    offsets = range(subnet.num_addresses - 2, 0, -1)
+    free = next((subnet[offset] for offset in offsets if subnet[offset] not in taken), None)
     return f"a free address of {subnet}" + (f", such as {free}" if free is not None else " (it has none left)")
 
 

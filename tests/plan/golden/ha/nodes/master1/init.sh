@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# master1: the first control plane. Its endpoint is the virtual IP, so that no member depends on one machine.
+set -euo pipefail
+
+# put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
+# changed: did any put of this script change anything?
+PUT_CHANGED=no
+put() {
+  local file=$1 mode=${2:-0644} new
+  mkdir -p "$(dirname "$file")"
+  new=$(mktemp "$file.XXXXXX")
+  cat > "$new"
+  chmod "$mode" "$new"
+  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
+    rm "$new"
+  else
+    mv "$new" "$file"
+    PUT_CHANGED=yes
+  fi
+}
+changed() { [ "$PUT_CHANGED" = yes ]; }
+# clean: take everything of an attempt that did not come to its end off this machine, so that the next one begins afresh.
+# An apiserver left running would go on with certificates that no longer exist, so containers go first.
+clean() {
+  systemctl stop kubelet.service
+  local id
+  for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGKILL "$id" || echo "task $id was gone already"; done
+  for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks delete --force "$id" > /dev/null || echo "task $id was gone already"; done
+  for id in $(ctr -n k8s.io containers list -q); do ctr -n k8s.io containers delete "$id" || echo "container $id was gone already"; done
+  # The runtime keeps pods in memory: after their containers went behind its back it must read anew.
+  systemctl restart containerd.service
+  local mounted
+  mounted=$(awk '$2 ~ "^/var/lib/kubelet/" {print $2}' /proc/self/mounts)
+  for id in $mounted; do umount -l "$id"; done
+  rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
+  find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
+  rm -f /var/lib/halab/joined
+}
+# run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails.
+run_kubeadm() {
+  if ! systemctl start halab-kubeadm.service; then
+    journalctl --unit halab-kubeadm.service --no-pager --output cat --lines 40 >&2
+    rm -f /run/halab/kubeadm.yaml
+    exit 1
+  fi
+  rm -f /run/halab/kubeadm.yaml
+}
+
+[ ! -e /var/lib/halab/joined ] || exit 0
+mkdir -p /var/lib/halab
+put /etc/kubernetes/lab/kubeadm-init.yaml 0600 <<'EOF'
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: InitConfiguration
+localAPIEndpoint:
+  advertiseAddress: 10.21.0.11
+  bindPort: 6443
+nodeRegistration:
+  name: master1
+  criSocket: /run/containerd/containerd.sock
+  kubeletExtraArgs:
+    node-ip: 10.21.0.11
+  # Each is named: an error that is not on this list stops kubeadm.
+  ignorePreflightErrors:
+    - SystemVerification  # looks for the kernel's configuration under /lib/modules, which a container has not
+    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables  # belongs to the host's kernel; kube-proxy masquerades without it
+    - ImagePull  # CoreDNS's image is not part of the payload; the others are here already
+    - Swap  # the kubelet is told failSwapOn: false
+    - NumCPU
+    - Mem
+---
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: ClusterConfiguration
+clusterName: ha
+kubernetesVersion: v1.20.2
+controlPlaneEndpoint: "10.21.0.100:16443"
+networking:
+  podSubnet: 10.244.0.0/16
+  serviceSubnet: 10.96.0.0/16
+apiServer:
+  certSANs:
+    - "10.21.0.100"
+    - vip.ha.lab
+    - master1
+    - "10.21.0.11"
+    - master2
+    - "10.21.0.12"
+    - master3
+    - "10.21.0.13"
+  extraArgs:
+    audit-policy-file: /etc/kubernetes/lab/audit-policy.yaml
+    audit-log-path: /var/log/kubernetes/audit/audit.log
+    audit-log-maxsize: "20"
+    audit-log-maxbackup: "2"
+  extraVolumes:
+    - name: audit-policy
+      hostPath: /etc/kubernetes/lab/audit-policy.yaml
+      mountPath: /etc/kubernetes/lab/audit-policy.yaml
+      readOnly: true
+      pathType: File
+    - name: audit-log
+      hostPath: /var/log/kubernetes/audit
+      mountPath: /var/log/kubernetes/audit
+      pathType: DirectoryOrCreate
+controllerManager:
+  extraArgs:
+    # Each node's pod network is set by the lab (CNI configuration and routes); a second allocator would disagree.
+    allocate-node-cidrs: "false"
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+failSwapOn: false
+# The machines share one disk with the host: its filling up is not theirs to cure by evicting pods.
+evictionHard:
+  memory.available: 50Mi
+  nodefs.available: 1%
+  imagefs.available: 1%
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: iptables
+conntrack:
+  # The table's size belongs to the host's kernel.
+  maxPerCore: 0
+  min: 0
+EOF
+put /usr/local/lib/halab/kubeadm 0755 <<'EOF'
+#!/bin/sh
+set -eu
+# No CoreDNS: its image is not part of the payload. The kubelet's configuration comes with this file.
+kubeadm init --config /etc/kubernetes/lab/kubeadm-init.yaml --upload-certs --skip-phases addon/coredns \
+  --skip-token-print --skip-certificate-key-print
+touch /var/lib/halab/joined
+EOF
+if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
+  systemctl stop halab-kubeadm.service
+  # Whatever an attempt that failed or was killed has left would stop this one.
+  [ ! -e /etc/kubernetes/manifests ] || clean
+fi
+run_kubeadm

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# master2: joins the cluster through the virtual IP. The credential comes in the environment and is kept nowhere:
+# JOIN_TOKEN, JOIN_CA_HASH, JOIN_CERTIFICATE_KEY.
+set -euo pipefail
+
+# put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
+# changed: did any put of this script change anything?
+PUT_CHANGED=no
+put() {
+  local file=$1 mode=${2:-0644} new
+  mkdir -p "$(dirname "$file")"
+  new=$(mktemp "$file.XXXXXX")
+  cat > "$new"
+  chmod "$mode" "$new"
+  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
+    rm "$new"
+  else
+    mv "$new" "$file"
+    PUT_CHANGED=yes
+  fi
+}
+changed() { [ "$PUT_CHANGED" = yes ]; }
+# clean: take everything of an attempt that did not come to its end off this machine, so that the next one begins afresh.
+# An apiserver left running would go on with certificates that no longer exist, so containers go first.
+clean() {
+  systemctl stop kubelet.service
+  local id
+  for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGKILL "$id" || echo "task $id was gone already"; done
+  for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks delete --force "$id" > /dev/null || echo "task $id was gone already"; done
+  for id in $(ctr -n k8s.io containers list -q); do ctr -n k8s.io containers delete "$id" || echo "container $id was gone already"; done
+  # The runtime keeps pods in memory: after their containers went behind its back it must read anew.
+  systemctl restart containerd.service
+  local mounted
+  mounted=$(awk '$2 ~ "^/var/lib/kubelet/" {print $2}' /proc/self/mounts)
+  for id in $mounted; do umount -l "$id"; done
+  rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
+  find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
+  rm -f /var/lib/halab/joined
+}
+# run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails.
+run_kubeadm() {
+  if ! systemctl start halab-kubeadm.service; then
+    journalctl --unit halab-kubeadm.service --no-pager --output cat --lines 40 >&2
+    rm -f /run/halab/kubeadm.yaml
+    exit 1
+  fi
+  rm -f /run/halab/kubeadm.yaml
+}
+
+[ ! -e /var/lib/halab/joined ] || exit 0
+mkdir -p /var/lib/halab
+put /usr/local/lib/halab/kubeadm 0755 <<'EOF'
+#!/bin/sh
+set -eu
+kubeadm join --config /run/halab/kubeadm.yaml
+touch /var/lib/halab/joined
+EOF
+if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
+  systemctl stop halab-kubeadm.service
+  [ ! -e /etc/kubernetes/kubelet.conf ] && [ ! -e /etc/kubernetes/manifests ] && [ ! -e /etc/kubernetes/pki ] || clean
+  umask 077
+  put /run/halab/kubeadm.yaml 0600 <<EOF
+apiVersion: kubeadm.k8s.io/v1beta2
+kind: JoinConfiguration
+discovery:
+  bootstrapToken:
+    apiServerEndpoint: "10.21.0.100:16443"
+    token: "${JOIN_TOKEN:?the join credential is missing}"
+    caCertHashes: ["${JOIN_CA_HASH:?}"]
+controlPlane:
+  certificateKey: "${JOIN_CERTIFICATE_KEY:?}"
+  localAPIEndpoint:
+    advertiseAddress: 10.21.0.12
+    bindPort: 6443
+nodeRegistration:
+  name: master2
+  criSocket: /run/containerd/containerd.sock
+  kubeletExtraArgs:
+    node-ip: 10.21.0.12
+  # Each is named: an error that is not on this list stops kubeadm.
+  ignorePreflightErrors:
+    - SystemVerification  # looks for the kernel's configuration under /lib/modules, which a container has not
+    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables  # belongs to the host's kernel; kube-proxy masquerades without it
+    - ImagePull  # CoreDNS's image is not part of the payload; the others are here already
+    - Swap  # the kubelet is told failSwapOn: false
+    - NumCPU
+    - Mem
+EOF
+fi
+run_kubeadm

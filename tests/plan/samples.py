@@ -1,0 +1,38 @@
+"""Definitions and sites that the plan is tested with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.definition import load
+from lab.identity import Identity
+from lab.plan import Site
+from lab.topology import Topology, derive
+
+FOLDER = Path(__file__).resolve().parent.parent.parent
+
+#: Every definition that comes with the project, and those that are odd on purpose.
+DEFINITIONS = {
+    file.stem: file
+    for file in sorted([*(FOLDER / "configs").glob("*.yaml"), *(Path(__file__).parent / "definitions").glob("*.yaml")])
+}
+
+
+def topology(name: str) -> Topology:
+    """The topology of one of them."""
+    return derive(load(DEFINITIONS[name]))
+
+
+def site(provider: str = "lxc", name: str = "ha") -> Site:
+    """A site whose paths and names are nobody's."""
+    identity = Identity(name, Path("/home/somebody/halab"))
+    if provider == "lxc":
+        return Site(identity, "lxc", "", "eth0", "halab/lxc", "1", "", "/cache/rootfs", "/cache/payload")
+    return Site(
+        identity, "libvirt", "kvm", "eth1", "halab/libvirt", "1", "", "", "/cache/payload", libvirt_uri="qemu:///system"
+    )
+
+
+def own(lab: Topology) -> Site:
+    """The site that a definition asks for: containers, unless it says libvirt."""
+    return site("libvirt" if lab.definition.provider == "libvirt" else "lxc", lab.definition.name)

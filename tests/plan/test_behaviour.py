@@ -1,0 +1,140 @@
+"""What is rendered does what it says: real haproxy, truth check and answerer in a network of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from judges import in_namespace, need
+from samples import site, topology
+
+from lab.plan import render
+
+#: Seconds within which haproxy must have begun to listen, or to take a backend in.
+WAIT = """
+until_true() { for _ in $(seq 100); do if "$@"; then return 0; fi; sleep 0.05; done; echo "never: $*"; exit 1; }
+"""
+
+
+@pytest.fixture
+def master1(tmp_path: Path) -> Path:
+    """The files of master1, as they lie in a lab's folder."""
+    for path, file in render(topology("ha"), site(), vagrantfile=False).items():
+        if path.startswith("nodes/master1/"):
+            target = tmp_path / Path(path).name
+            target.write_text(file.content)
+            target.chmod(file.mode)
+    return tmp_path
+
+
+def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend(master1: Path) -> None:
+    need("haproxy")
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    tell() { if "$1/haproxy-alive" 2> /dev/null; then echo "$2 alive"; else echo "$2 not alive"; fi; }
+    tell "$1" before:
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    until_true ./haproxy-alive 2> /dev/null
+    tell "$1" running:
+    kill -STOP "$(cat /run/haproxy.pid)"
+    tell "$1" hung:
+    kill -CONT "$(cat /run/haproxy.pid)"
+    tell "$1" resumed:
+    # No backend is there: a client is turned away at once, it does not wait.
+    status=0; curl --silent --insecure --max-time 2 https://127.0.0.1:16443/readyz || status=$?
+    [ "$status" = 28 ] && echo 'client waits' || echo 'client is turned away'
+    kill "$(cat /run/haproxy.pid)"
+    until_true bash -c '! kill -0 "$(cat /run/haproxy.pid)" 2> /dev/null'
+    tell "$1" stopped:
+    """
+    )
+    done = in_namespace(script, str(master1))
+    assert done.stdout.splitlines() == [
+        "before: not alive",
+        "running: alive",
+        "hung: not alive",
+        "resumed: alive",
+        "client is turned away",
+        "stopped: not alive",
+    ], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("test", "hung"), [("listening", "alive"), ("answers", "not alive"), ("apiserver", "not alive")]
+)
+def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Path) -> None:
+    need("haproxy", "ss", "curl")
+    from lab.definition import parse
+    from lab.topology import derive
+
+    text = (
+        "nodes: [{name: m1, role: master, priority: 100}, {name: m2, role: master, priority: 90}]\n"
+        f"keepalived: {{detection: {{how: script, weight: 20, test: {test}}}}}\n"
+    )
+    for path, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+        if path.startswith("nodes/m1/"):
+            (tmp_path / Path(path).name).write_text(file.content)
+            (tmp_path / Path(path).name).chmod(file.mode)
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    tell() { if timeout 3 ./haproxy-check 2> /dev/null; then echo "$1 alive"; else echo "$1 not alive"; fi; }
+    tell before:
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    until_true test -n "$(ss -Hnlt 'sport = :16443')"
+    tell running:
+    kill -STOP "$(cat /run/haproxy.pid)"
+    tell hung:
+    """
+    )
+    done = in_namespace(script, str(tmp_path))
+    running = "not alive" if test == "apiserver" else "alive"  # there is no apiserver behind it
+    assert done.stdout.splitlines() == ["before: not alive", f"running: {running}", f"hung: {hung}"], done.stderr
+
+
+def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_not(master1: Path) -> None:
+    need("haproxy", "openssl", "curl", "python3")
+    make_certificate = next(
+        text
+        for text in (master1 / "answerer.sh").read_text().split("\n\n")
+        if text.startswith("folder=/var/lib/halab/answerer")
+    )
+    (master1 / "certificate.sh").write_text(f'set -euo pipefail\n{make_certificate}\necho "$PUT_CHANGED"\n')
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    mkdir -p /run/lib; mount --bind /run/lib /var/lib
+    mkdir /var/lib/haproxy
+    ip address add 10.21.0.11/32 dev lo
+    echo "certificate made: $(PUT_CHANGED=no bash certificate.sh)"
+    echo "and made again: $(PUT_CHANGED=no bash certificate.sh)"
+    echo "key: $(stat -c %a /var/lib/halab/answerer/tls.key)"
+    python3 answerer.py &
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    ask() { curl --silent --insecure --max-time 2 --dump-header - "https://127.0.0.1:16443$1" | tr -d '\\r'; }
+    good() { ask /readyz | grep -q '^HTTP/1.1 200'; }
+    until_true good
+    ask /readyz | grep -E '^(HTTP|X-)'
+    ask /api | grep -E '^HTTP'
+    for _ in $(seq 20); do good && echo good; done | sort | uniq -c | tr -s ' '
+    # Somebody who connects and says nothing holds up nobody else.
+    exec 5<> /dev/tcp/10.21.0.11/6443
+    good && echo 'still answers'
+    kill %1
+    """
+    )
+    done = in_namespace(script, str(master1))
+    assert done.stdout.splitlines() == [
+        "certificate made: yes",
+        "and made again: no",
+        "key: 600",
+        "HTTP/1.1 200 OK",
+        "X-Answered-By: master1",
+        "HTTP/1.1 404 Not Found",
+        " 20 good",
+        "still answers",
+    ], done.stderr

@@ -1,0 +1,253 @@
+"""What is let pass is rendered to what haproxy and keepalived accept; what is not is refused by name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from judges import haproxy, keepalived
+from samples import FOLDER, site
+from yamltext import dump
+
+from lab.definition import Definition, DefinitionError, Severity, check, parse
+from lab.definition.load import judged
+from lab.definition.problem import touches
+from lab.definition.source import Source, read
+from lab.plan import STEPS, render
+from lab.topology import derive
+
+#: Definitions at every run (the same each time, so that CI says the same twice), and with ./inv test --all.
+FEW, MANY = 12, 200
+
+LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True).filter(
+    lambda name: name not in ("vip", "localhost")
+)
+
+Data = dict[str, Any]
+
+
+def milliseconds(low: int, high: int) -> st.SearchStrategy[float]:
+    """Seconds, to the millisecond."""
+    return st.integers(low, high).map(lambda count: count / 1000)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Data:
+    """Three networks that are apart, and a VIP."""
+    subnet = IPv4Network((draw(st.integers(0, 250)) << 16 | 0x0A000000, draw(st.integers(20, 28))))
+    hosts = subnet.num_addresses - 2
+    return {
+        "subnet": str(subnet),
+        "vip": str(IPv4Address(int(subnet.network_address) + draw(st.integers(hosts - 2, hosts)))),
+        "port": draw(st.integers(8000, 29999).filter(_not_taken)),
+        "pods": f"172.{draw(st.sampled_from([16, 20, 24]))}.0.0/{draw(st.integers(16, 20))}",
+        "services": f"192.168.{draw(st.sampled_from([0, 64, 128]))}.0/{draw(st.integers(18, 24))}",
+    }
+
+
+def _not_taken(port: int) -> bool:
+    return not 10248 <= port <= 10259
+
+
+@st.composite
+def keepaliveds(draw: st.DrawFn) -> Data:
+    """Every way in which the VIP may be guarded."""
+    version = draw(st.sampled_from([2, 3]))
+    interval = draw(st.integers(1, 40)) if version == 2 else draw(st.integers(1, 4095)) / 100
+    how = draw(st.sampled_from(["track_file", "script"]))
+    weight = draw(
+        st.one_of(st.just(0), st.integers(-254 if how == "track_file" else -253, 0 if how == "track_file" else 253))
+    )
+    checks = {}
+    for name in ("detection", "hang_check"):
+        every = draw(st.integers(1, 60))
+        checks[name] = {
+            "interval": every,
+            "timeout": draw(st.integers(1, every)),
+            "fall": draw(st.integers(1, 10)),
+            "rise": draw(st.integers(1, 10)),
+        }
+    test = draw(st.sampled_from(["listening", "answers", "apiserver"] if weight else ["listening", "answers"]))
+    preempt = draw(st.booleans()) if weight == 0 else True
+    return {
+        "vrrp_version": version,
+        "advert_interval": interval,
+        "state": draw(st.sampled_from(["BACKUP", "MASTER"])) if preempt else "BACKUP",
+        "router_id": draw(st.integers(1, 255)),
+        "preempt": preempt,
+        "detection": {"how": how, "weight": weight, "test": test, **checks["detection"]},
+        "hang_check": {"enabled": draw(st.booleans()), **checks["hang_check"]},
+        "garp": {
+            "repeat": draw(st.integers(1, 10)),
+            "delay": draw(st.integers(0, 10)),
+            "refresh": draw(st.integers(0, 60)),
+        },
+    }
+
+
+@st.composite
+def haproxies(draw: st.DrawFn) -> Data:
+    """Every way in which connections may be given out."""
+    return {
+        "balance": draw(st.sampled_from(["roundrobin", "static-rr", "leastconn", "first", "source", "random"])),
+        "retries": draw(st.integers(0, 10)),
+        "redispatch": draw(st.sampled_from(["every", "last", "never"])),
+        "timeouts": {
+            "connect": draw(milliseconds(10, 10_000)),
+            "check": draw(milliseconds(10, 10_000)),
+            "client": draw(milliseconds(100, 600_000)),
+            "server": draw(milliseconds(100, 600_000)),
+            "tunnel": draw(st.none() | milliseconds(100, 86_400_000)),
+        },
+        "check": {
+            "kind": draw(st.sampled_from(["httpchk", "tcp"])),
+            "path": draw(st.from_regex(r"/[a-z]{0,10}(\?verbose)?", fullmatch=True)),
+            "inter": draw(milliseconds(10, 60_000)),
+            "fall": draw(st.integers(1, 10)),
+            "rise": draw(st.integers(1, 10)),
+        },
+    }
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> Data:
+    """A definition whose every field is right by itself; its weight may still not fit its priorities."""
+    masters, workers = draw(st.integers(1, 5)), draw(st.integers(0, 3))
+    names = draw(st.lists(LABELS, min_size=masters + workers, max_size=masters + workers, unique=True))
+    nodes: list[Data] = [{"name": name, "role": "master" if i < masters else "worker"} for i, name in enumerate(names)]
+    if draw(st.booleans()):
+        ranks = draw(st.lists(st.integers(1, 254), min_size=masters, max_size=masters))
+        for node, rank in zip(nodes, ranks, strict=False):
+            node["priority"] = rank
+    return {
+        "name": draw(st.from_regex(r"[a-z][a-z0-9]{0,12}", fullmatch=True)),
+        "network": draw(networks()),
+        "nodes": draw(st.permutations(nodes)),
+        "keepalived": draw(keepaliveds()),
+        "haproxy": draw(haproxies()),
+    }
+
+
+@settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(definitions(), st.sampled_from(["lxc", "libvirt"]))
+def test_what_is_let_pass_is_accepted_by_the_services_themselves(data: Data, provider: str) -> None:
+    judge(data, provider)
+
+
+@pytest.mark.long
+@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
+@given(definitions(), st.sampled_from(["lxc", "libvirt"]))
+def test_so_are_many_others(data: Data, provider: str) -> None:
+    judge(data, provider)
+
+
+def judge(data: Data, provider: str) -> None:
+    """Let the services judge what is rendered for a definition, unless it is refused for the one reason that may be."""
+    try:
+        definition = parse(dump(data))
+    except DefinitionError as error:
+        errors = {problem.path for problem in error.problems if problem.severity is Severity.ERROR}
+        event("refused: the weight does not fit the priorities")
+        assert errors == {"keepalived.detection.weight"}, str(error)
+        return
+    event("let pass")
+    steps = [step for step in STEPS if step.component in ("haproxy", "keepalived")]
+    nodes: dict[str, dict[str, str]] = {}
+    for path, file in render(derive(definition), site(provider), steps, vagrantfile=False).items():
+        nodes.setdefault(Path(path).parts[1], {})[Path(path).name] = file.content
+    configs = {files["haproxy.cfg"].partition("\n")[2] for files in nodes.values()}
+    assert len(configs) == 1, "all masters balance alike; only the first line says which one it is"
+    assert haproxy(configs.pop()) == ""
+    with TemporaryDirectory() as folder:
+        assert keepalived(nodes, Path(folder)) == ""
+
+
+def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field of a definition with the path that messages call it by, sections and items included."""
+    if path:
+        yield path, value
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from fields(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from fields(inner, f"{path}[{index}]")
+
+
+def replaced(data: Data, path: str, value: Any) -> Data:
+    """The data with another value in one field."""
+    changed = copy.deepcopy(data)
+    place: Any = changed
+    *above, last = [
+        int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")
+    ]
+    for part in above:
+        place = place[part]
+    place[last] = value
+    return changed
+
+
+#: Values that some field or other cannot have: nothing, numbers, words, addresses, hostile texts, lists and mappings.
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 7, 255, 10**12, 10**400, 1.5, float("nan"), float("inf")),
+    *("", "x", "X y", "7", "10.21.0.12", "10.21.0.0/24", "::1", "a" * 300, "a\nb", "{{ d }}", "$(id)", "ü"),
+    *([], [[]], ["x", "x"], {}, {"x": 1}, [{}]),
+)
+
+FULL: Data = read((FOLDER / "configs" / "ha.yaml").read_text()).data
+FIELDS = dict(fields(FULL))
+
+
+@pytest.mark.parametrize("path", sorted(FIELDS))
+def test_one_field_changed_is_let_pass_or_refused_by_name_and_never_a_traceback(path: str) -> None:
+    for value in ODD:
+        try:
+            definition = judged(Source(replaced(FULL, path, value), {}))
+        except DefinitionError as error:
+            named = [
+                problem for problem in error.problems if any(touches(path, p) for p in (problem.path, *problem.also))
+            ]
+            assert named, f"{path}: {value!r} is refused without its name: {error}"
+            assert all(problem.right for problem in error.problems), str(error)
+        else:
+            assert isinstance(definition, Definition)
+            check(definition)
+
+
+@pytest.mark.parametrize("path", sorted(path for path, value in FIELDS.items() if not isinstance(value, (dict, list))))
+def test_a_mapping_or_a_list_where_a_value_belongs_is_refused(path: str) -> None:
+    for value in ({"x": 1}, [[]]):
+        with pytest.raises(DefinitionError) as caught:
+            judged(Source(replaced(FULL, path, value), {}))
+        assert path in {problem.path for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("path", sorted(FIELDS))
+def test_a_field_spelt_wrong_is_refused_by_its_name(path: str) -> None:
+    if path.endswith("]"):
+        return  # an item of a list has no name
+    section, _, name = path.rpartition(".")
+    changed = copy.deepcopy(FULL)
+    place: Any = changed
+    for part in section.replace("[", ".").replace("]", "").split(".") if section else []:
+        place = place[int(part) if part.isdigit() else part]
+    place[f"{name}x"] = place.pop(name)
+    with pytest.raises(DefinitionError) as caught:
+        judged(Source(changed, {}))
+    wrong = next(problem for problem in caught.value.problems if problem.path == f"{path}x")
+    assert wrong.wrong == "there is no such field"
+    assert wrong.right == f"{name}?"
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.text(alphabet=st.sampled_from(list("nodes: [{}],&*!-?|>#\n\t'\"a1.%@")), max_size=60))
+def test_no_text_whatever_gives_a_traceback(text: str) -> None:
+    with pytest.raises(DefinitionError):
+        parse(text)
