@@ -1,0 +1,164 @@
+"""The provider of containers against LXC's real tools: a container of one process in a folder of its own, no box."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+import pytest
+
+from lab.command import CommandError, run
+from lab.identity import Identity
+from lab.providers.base import MachineState
+from lab.providers.lxc import LxcProvider
+from lab.providers.namespace import NetworkNamespace
+from lab.waiting import wait_for
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="system containers need root"),
+    pytest.mark.skipif(shutil.which("lxc-start") is None, reason="lxc is not here"),
+]
+
+#: The host's own programs, read-only, and one process that sleeps.
+CONFIG = """\
+lxc.uts.name = {name}
+lxc.rootfs.path = dir:{rootfs}
+lxc.mount.entry = /usr usr none ro,bind 0 0
+lxc.mount.auto = proc:mixed
+lxc.net.0.type = veth
+lxc.net.0.link = br0
+lxc.net.0.flags = up
+lxc.init.cmd = /usr/bin/sleep 300
+"""
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[LxcProvider]:
+    identity = Identity("ptest", tmp_path)
+    network = NetworkNamespace(identity.namespace, IPv4Interface("192.0.2.1/24"))
+    (tmp_path / "lxc").mkdir()
+    made = LxcProvider(identity, network, {"m1": "192.0.2.11", "m2": "192.0.2.12"}, lxc_path=tmp_path / "lxc")
+    yield made
+    made.remove_all(lambda line: None)
+
+
+def place(provider: LxcProvider, node: str) -> Path:
+    """A container as Vagrant would leave it, and Vagrant's note of it."""
+    name = provider.identity.machine(node)
+    folder = provider.lxc_path / name
+    rootfs = folder / "rootfs"
+    for part in ("usr", "proc", "dev", "sys", "tmp"):
+        (rootfs / part).mkdir(parents=True)
+    for link in ("bin", "sbin", "lib", "lib64"):
+        (rootfs / link).symlink_to(f"usr/{link}")
+    (folder / "config").write_text(CONFIG.format(name=name, rootfs=rootfs))
+    note = provider.identity.state / ".vagrant" / "machines" / node / "lxc" / "id"
+    note.parent.mkdir(parents=True)
+    note.write_text(name)
+    return folder
+
+
+def await_state(provider: LxcProvider, node: str, state: MachineState) -> None:
+    wait_for(f"{node} {state}", lambda: provider.states()[node], lambda seen: seen is state, seconds=10)
+
+
+def test_a_machines_life(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    assert provider.states() == {"m1": MachineState.STOPPED, "m2": MachineState.ABSENT}
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    provider.pause("m1")
+    await_state(provider, "m1", MachineState.PAUSED)
+    provider.unpause("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    provider.cut("m1")
+    await_state(provider, "m1", MachineState.STOPPED)
+
+
+def test_its_link_hangs_on_the_labs_bridge_and_not_on_the_host(provider: LxcProvider) -> None:
+    before = run(["ip", "-brief", "link"]).check().stdout
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    hanging = run(["ip", "-n", provider.network.name, "-o", "link", "show", "master", "br0"]).check().stdout
+    assert "veth" in hanging
+    assert run(["ip", "-brief", "link"]).check().stdout == before
+
+
+def test_removal_takes_running_stopped_and_half_made_ones_and_the_network(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    place(provider, "m2")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    half_made = provider.lxc_path / provider.identity.machine("of-an-earlier-definition")
+    half_made.mkdir()
+    told: list[str] = []
+    removed = provider.remove_all(told.append)
+    assert len(removed) == 4
+    assert told == [f"removed {line}" for line in removed]
+    assert list(provider.lxc_path.iterdir()) == []
+    assert provider.leftovers() == []
+    assert not provider.network.exists
+    assert provider.remove_all(told.append) == []
+
+
+def test_a_paused_machine_is_removed_too(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    provider.pause("m1")
+    assert len(provider.remove_all(lambda line: None)) == 2
+
+
+def test_what_belongs_to_another_lab_is_not_seen(provider: LxcProvider) -> None:
+    other = provider.lxc_path / Identity("ptest", Path("/another/clone")).machine("m1")
+    other.mkdir()
+    assert provider.leftovers() == []
+    assert provider.remove_all(lambda line: None) == []
+    assert other.is_dir()
+
+
+def test_after_a_restart_of_the_host_its_machines_are_stopped_not_absent(provider: LxcProvider) -> None:
+    place(provider, "m1")
+    assert not provider.network.exists
+    assert provider.states() == {"m1": MachineState.STOPPED, "m2": MachineState.ABSENT}
+
+
+@pytest.mark.parametrize("missing", ["config", "note"])
+def test_a_half_made_container_goes_before_vagrant_makes_it_anew(provider: LxcProvider, missing: str) -> None:
+    provider.prepare(lambda line: None)
+    folder = place(provider, "m1")
+    whole = place(provider, "m2")
+    note = provider.identity.state / ".vagrant" / "machines" / "m1" / "lxc" / "id"
+    (note if missing == "note" else folder / "config").unlink()
+    told: list[str] = []
+    for node in ("m1", "m2"):
+        provider._adopt(node, told.append)
+    assert not folder.exists()
+    assert not note.exists()
+    assert whole.is_dir()
+    assert told == ["m1: removing the half-made container of an interrupted run"]
+
+
+def test_one_that_does_not_run_cannot_be_cut(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    with pytest.raises(CommandError, match="lxc-stop"):
+        provider.cut("m1")
+
+
+def test_the_ssh_configuration_is_one_that_ssh_reads(provider: LxcProvider, tmp_path: Path) -> None:
+    file = tmp_path / "ssh_config"
+    file.write_text(provider.ssh_config())
+    read = run(["ssh", "-G", "-F", str(file), "m2"]).check().stdout.splitlines()
+    assert "hostname 192.0.2.12" in read
+    assert "user vagrant" in read
+    assert "stricthostkeychecking false" in read
+    assert "connecttimeout 5" in read
