@@ -23,19 +23,19 @@ class Channel:
     control_dir: Path
 
     def ssh(self, machine: str, *options: str) -> list[str]:
-        """The ssh command line up to and including the machine's name."""
+        """The ssh command line up to and including the machine's name; ``options`` win over what is usual here."""
         return [
             *self.enter,
             "ssh",
             "-F",
             str(self.ssh_config),
+            *options,  # first: of several values ssh takes the first (ssh_config(5))
             "-o",
             "ControlMaster=auto",
             "-o",
             f"ControlPath={self.control_dir}/%C",
             "-o",
             "ControlPersist=60",
-            *options,
             machine,
         ]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from lab.context import Lab, open_lab
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.providers.vagrant import environment
 
 
@@ -54,4 +54,7 @@ def _quoted(text: str) -> str:
 def _become(argv: Sequence[str], env: Mapping[str, str]) -> None:
     """Become the other program: its exit status, its terminal, its signals."""
     sys.stdout.flush()
-    os.execvpe(argv[0], list(argv), {**os.environ, **env})
+    try:
+        os.execvpe(argv[0], list(argv), {**os.environ, **env})
+    except FileNotFoundError:
+        raise LabError(f"program not found: {argv[0]}") from None
