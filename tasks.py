@@ -111,3 +111,59 @@ def test(_: Context, fast: bool = False, all: bool = False) -> None:
     from lab.commands import test
 
     test.run(fast=fast, everything=all)
+
+
+@task(help=COMMON)
+def halt(_: Context, lab: str = "", definition: str = "") -> None:
+    """Shut the whole lab down in good order."""
+    from lab.commands import power
+
+    power.halt(lab, definition)
+
+
+@task(help=COMMON)
+def resume(_: Context, lab: str = "", definition: str = "") -> None:
+    """Switch a halted, killed or paused lab on and wait until it is healthy."""
+    from lab.commands import power
+
+    power.resume(lab, definition)
+
+
+@task(name="power", positional=["action", "node"], help={**COMMON, "action": "on or off", "node": "the machine"})
+def power_(_: Context, action: str, node: str, lab: str = "", definition: str = "") -> None:
+    """Cut one machine's power, or switch it on: ./inv power off|on NODE."""
+    from lab.commands import power
+
+    power.power(lab, definition, action, node)
+
+
+@task(positional=["name"], help={**COMMON, "name": "what to call it"})
+def snapshot(_: Context, name: str, lab: str = "", definition: str = "") -> None:
+    """Keep the whole lab as it is at one moment (virtual machines only)."""
+    from lab.commands import power
+
+    power.snapshot(lab, definition, name)
+
+
+@task(positional=["name"], help={**COMMON, "name": "the snapshot's name"})
+def restore(_: Context, name: str, lab: str = "", definition: str = "") -> None:
+    """Put the whole lab back to a snapshot (virtual machines only)."""
+    from lab.commands import power
+
+    power.restore(lab, definition, name)
+
+
+@task
+def labs(_: Context) -> None:
+    """Every lab of this clone."""
+    from lab.commands import labs
+
+    labs.run()
+
+
+@task(help=COMMON)
+def logs(_: Context, lab: str = "", definition: str = "") -> None:
+    """One archive with everything needed to diagnose."""
+    from lab.commands import logs
+
+    logs.run(lab, definition)

@@ -8,7 +8,8 @@ from pathlib import Path
 from lab.cluster.status import Status
 from lab.context import Lab, assemble
 from lab.definition import Definition
-from lab.errors import LabError, UsageError
+from lab.errors import UsageError
+from lab.health import settle
 from lab.plan import render, write
 from lab.plan.site import Site
 from lab.providers.base import MachineState
@@ -18,10 +19,6 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
-from lab.waiting import WaitTimeout, wait_for
-
-#: Seconds that a lab whose steps have all run is given to settle (leases, haproxy's checks, a node's first heartbeat).
-SETTLE_SECONDS = 90.0
 
 #: What cannot change while machines exist: the parts of the definition that they were born with.
 FIXED = ("network", "nodes", "provider")
@@ -51,7 +48,7 @@ class Bringup:
         if stage is Stage.MACHINES:
             return lab, lab.status(), done
         done += self._provision(lab, stage)
-        return lab, self._settle(lab, stage), done
+        return lab, settle(lab, stage, self.timeline), done
 
     def _refuse_another_shape(self) -> None:
         """A definition that differs in what machines are born with would half apply: say so before anything else."""
@@ -110,34 +107,6 @@ class Bringup:
             credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
             self.state.write("kubeconfig", credential, 0o600)
         return done
-
-    def _settle(self, lab: Lab, stage: Stage) -> Status:
-        """Wait until the lab says of itself that it is healthy."""
-        with self.timeline.phase("healthy"):
-            try:
-                status = wait_for(
-                    "a healthy lab",
-                    lab.status,
-                    lambda status: not _matters(lab, status, stage),
-                    seconds=SETTLE_SECONDS,
-                    interval=0.5,
-                )
-            except WaitTimeout as error:
-                assert isinstance(error.last, Status)
-                wrong = "\n".join(f"  - {problem}" for problem in _matters(lab, error.last, stage))
-                raise LabError(
-                    f"all steps ran, but the lab is not healthy after {SETTLE_SECONDS:.0f} s:\n{wrong}",
-                    "./inv status shows it live, ./inv logs gathers what is needed to find out why",
-                ) from error
-        return status
-
-
-def _matters(lab: Lab, status: Status, stage: Stage) -> list[str]:
-    """The problems that count at this stage: before ``workers`` a worker is rightly no member."""
-    if stage is not Stage.CONTROL_PLANE:
-        return list(status.problems)
-    workers = tuple(f"{node.name} is no member" for node in lab.topology.workers)
-    return [problem for problem in status.problems if not problem.startswith(workers)]
 
 
 def scripts(lab: Lab) -> dict[tuple[str, str], Script]:

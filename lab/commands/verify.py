@@ -31,7 +31,11 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
         done = run_cases(chosen, view(lab), console.say)
         report = write_report(done.folder)
     console.say("")
-    console.table(f"Lab {lab.identity.name}", ["case", "verdict", "measured", "promised", "because"], [_row(case) for case in done.cases])
+    console.table(
+        f"Lab {lab.identity.name}",
+        ["case", "verdict", "measured", "promised", "because"],
+        [_row(case) for case in done.cases],
+    )
     console.say("")
     console.say(f"report: {report}")
     if done.outcome.status is not ExitStatus.GOOD:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lab.command import LineSink
 
@@ -76,3 +76,17 @@ class Provider(Protocol):
 
     def remove_all(self, sink: LineSink) -> list[str]:
         """Remove everything of this lab from the host; returns what was removed, in words. Nothing there: no error."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """What a provider with Capability.SNAPSHOT can do besides. A snapshot is one of the whole lab, memory and disks."""
+
+    def snapshot(self, name: str, sink: LineSink) -> None:
+        """Keep all machines as they are at one moment. Their clocks stand still meanwhile."""
+
+    def restore(self, name: str, sink: LineSink) -> None:
+        """Put all machines back. Their clocks show the snapshot's time then."""
+
+    def snapshots(self) -> list[str]:
+        """The whole lab's snapshots, oldest first."""

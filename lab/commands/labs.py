@@ -1,0 +1,34 @@
+"""``./inv labs``: every lab of this clone."""
+
+from __future__ import annotations
+
+from lab import console
+from lab.context import FOLDER, open_lab
+from lab.errors import LabError
+from lab.providers.base import MachineState
+
+
+def run() -> None:
+    """A row a lab: provider, endpoint, how many of its machines run, how far it was brought."""
+    names = sorted(path.parent.name for path in (FOLDER / ".lab").glob("*/definition.yaml"))
+    if not names:
+        console.say("no labs; ./inv up makes one")
+        return
+    console.table("", ["lab", "provider", "endpoint", "machines", "stage"], [_row(name) for name in names])
+
+
+def _row(name: str) -> list[console.Cell]:
+    try:
+        lab = open_lab(name)
+        states = lab.provider.states()
+    except LabError as error:
+        return [name, console.dim("–"), console.dim("–"), console.bad(error.message), console.dim("–")]
+    running = sum(state is MachineState.RUNNING for state in states.values())
+    shown = f"{running} of {len(states)} running"
+    return [
+        name,
+        lab.provider.name,
+        lab.topology.endpoint,
+        console.good(shown) if running == len(states) else console.bad(shown),
+        str(lab.state.stage or "–"),
+    ]

@@ -1,0 +1,78 @@
+"""Switching a whole lab, or one machine, off and on; and snapshots of the whole lab where the provider can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from lab.cluster.status import Status
+from lab.context import Lab
+from lab.errors import LabError, UsageError
+from lab.health import RESUME_SECONDS, settle
+from lab.providers.base import MachineState, Snapshots
+from lab.provisioning import gather
+from lab.stage import Stage
+from lab.timeline import Timeline
+
+
+def halt(lab: Lab, timeline: Timeline) -> list[str]:
+    """Shut all running machines down in good order, side by side; returns their names."""
+    running = [name for name, state in lab.provider.states().items() if state is MachineState.RUNNING]
+    for name in running:
+        lab.channel.forget(name)
+    _each(running, "shut down", lab.provider.stop, timeline)
+    return running
+
+
+def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
+    """Switch on what is off, let go on what is paused, and wait until healthy; returns what was switched on."""
+    with timeline.phase("network"):
+        lab.provider.prepare(timeline.line)
+    states = lab.provider.states()
+    absent = [name for name, state in states.items() if state is MachineState.ABSENT]
+    if absent:
+        raise LabError(f"there is no machine {', '.join(absent)}", "./inv up makes what is missing")
+    paused = [name for name, state in states.items() if state is MachineState.PAUSED]
+    off = [name for name, state in states.items() if state in (MachineState.STOPPED, MachineState.SAVED)]
+    _each(paused, "unpause", lab.provider.unpause, timeline)
+    _each(off, "switch on", lab.provider.start, timeline)
+    lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+    stage = lab.state.stage or Stage.MACHINES
+    if stage is Stage.MACHINES:
+        return lab.status(), [*paused, *off]
+    return settle(lab, stage, timeline, RESUME_SECONDS), [*paused, *off]
+
+
+def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
+    """Cut one machine's power, or switch it on. Raises UsageError for a machine that does not exist."""
+    lab.machine(node)
+    state = lab.provider.states()[node]
+    if on and state is not MachineState.RUNNING:
+        lab.provider.prepare(timeline.line)
+        _each(
+            [node], "switch on", lab.provider.unpause if state is MachineState.PAUSED else lab.provider.start, timeline
+        )
+    elif not on and state in (MachineState.RUNNING, MachineState.PAUSED):
+        lab.channel.forget(node)
+        _each([node], "cut power", lab.provider.cut, timeline)
+
+
+def snapshots(lab: Lab) -> Snapshots:
+    """The provider as one that takes snapshots. Raises UsageError, with the way to one that can, where it cannot."""
+    if not isinstance(lab.provider, Snapshots):
+        raise UsageError(
+            f"provider {lab.provider.name} takes no snapshots: the memory of a container cannot be kept",
+            "./inv halt and ./inv resume keep the disks; --provider libvirt has snapshots",
+        )
+    return lab.provider
+
+
+def _each(nodes: Sequence[str], phase: str, act: Callable[[str], None], timeline: Timeline) -> None:
+    """Do one thing to several machines side by side; every failure is waited for, the first is raised."""
+
+    def one(node: str) -> None:
+        with timeline.phase(phase, node):
+            act(node)
+
+    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        gather([pool.submit(one, node) for node in nodes])
