@@ -100,6 +100,7 @@ class Progress:
             if out.is_terminal
             else None
         )
+        self._spinner = Spinner("dots")  # one for all renderings: it turns by its own age
         self._stop = threading.Event()
 
     def __enter__(self) -> Progress:
@@ -161,7 +162,7 @@ class Progress:
                 took = f"{time.monotonic() - begun:5.1f} s"
                 said = self._last.get(machine, "")[: max(10, out.width - 50)]
                 rows.add_row(
-                    Spinner("dots"),
+                    self._spinner,
                     machine or "host",
                     phase,
                     took,
