@@ -60,12 +60,13 @@ cp /bin/busybox "$build/bin/busybox"
 # A small archive does not pay for its decompression: modules go in as they are, in the order in which they are loaded.
 : > "$build/order"
 for module in virtio_pci virtio_blk virtio_net virtio_rng ext4; do
-  { modprobe --set-version "$version" --show-depends "$module" || true; } | while read -r kind file _; do
+  modprobe --set-version "$version" --show-depends "$module" > "$build/depends"
+  while read -r kind file _; do
     [ "$kind" = insmod ] || continue # "builtin" needs no file
     grep -qx "$(basename "$file")" "$build/order" && continue
     cp "$file" "$build/modules/"
     basename "$file" >> "$build/order"
-  done
+  done < "$build/depends"
 done
 cat > "$build/init" << 'EOF'
 #!/bin/busybox sh
@@ -73,9 +74,14 @@ cat > "$build/init" << 'EOF'
 /bin/busybox mount -t proc proc /proc
 while read -r module; do /bin/busybox insmod "/modules/$module"; done < /order
 tries=0
-until /bin/busybox mount -t ext4 -o rw,noatime /dev/vda2 /root 2> /dev/null; do
+until why=$(/bin/busybox mount -t ext4 -o rw,noatime /dev/vda2 /root 2>&1); do
   tries=$((tries + 1))
-  [ "$tries" -lt 100 ] || { echo "no root file system on /dev/vda2"; exec /bin/busybox sh; }
+  if [ "$tries" -gt 1200 ]; then
+    /bin/busybox dmesg | /bin/busybox tail -n 30
+    echo "no root file system on /dev/vda2: $why"
+    /bin/busybox ls -l /dev/vd* /modules
+    /bin/busybox poweroff -f
+  fi
   /bin/busybox usleep 100000
 done
 /bin/busybox umount /proc
@@ -84,7 +90,8 @@ exec /bin/busybox switch_root /root /sbin/init
 EOF
 chmod 0755 "$build/init"
 (cd "$build" && find . | cpio --quiet --create --format=newc) > /boot/lab-initrd.img
-rm -r "$build" /boot/initrd.img-*
+rm -r "$build"
+rm /boot/initrd.img-*
 cp "/boot/vmlinuz-$version" /boot/lab-vmlinuz
 
 # The root file system is mounted by then, and nothing else is.

@@ -13,7 +13,9 @@ class Site:
 
     ``driver`` is kvm or qemu for libvirt, "" for lxc; ``interface`` is the machines' interface in the lab's network;
     ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
-    where there is none; ``seed_hook`` is the command that gives a new container its images. All fields but the identity are plain text, so that a site can be stored.
+    where there is none; ``seed_hook`` is the command that gives a new container its images. For libvirt, ``daemon`` is
+    system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and ``image`` the box's disk on
+    this host ("" = Vagrant brings a public box). All fields but the identity are plain text, so that a site can be stored.
     """
 
     identity: Identity
@@ -27,3 +29,6 @@ class Site:
     payload: str = ""
     seed_hook: str = ""
     libvirt_uri: str = ""
+    daemon: str = ""
+    emulator: str = ""
+    image: str = ""

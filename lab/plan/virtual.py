@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from lab.identity import Identity
+from lab.plan.site import Site
+from lab.topology import Topology
 
 #: First three bytes of QEMU's own MAC addresses (locally administered range of the QEMU project).
 MAC_PREFIX = "52:54:00"
@@ -26,7 +28,8 @@ CONSOLES = "/var/log/libvirt/qemu"
 class Virtual:
     """One lab on one hypervisor. ``emulator`` is a program in QEMU's place ("" = the hypervisor's own choice).
 
-    ``daemon`` is system, private or remote; ``management`` is the network over which Vagrant reaches the machines (eth0).
+    ``daemon`` is system, private or remote; ``management`` is the network over which Vagrant reaches the machines
+    (eth0).
     """
 
     identity: Identity
@@ -48,7 +51,7 @@ class Virtual:
 
     @property
     def management_mode(self) -> str:
-        """A system's daemon gives the machines a way out (stock boxes install from it); a private one has none to give."""
+        """A system's daemon gives the machines a way out (stock boxes install from it); a private one has none."""
         return "none" if self.daemon == "private" else "nat"
 
     @property
@@ -83,8 +86,23 @@ class Virtual:
         return f"{self.identity.machine(node)}.img"
 
 
+def virtual_of(topology: Topology, site: Site) -> Virtual | None:
+    """The hypervisor's side of a lab, None for containers."""
+    if site.provider != "libvirt":
+        return None
+    network = topology.definition.network
+    return Virtual(
+        identity=site.identity,
+        daemon=site.daemon or "system",
+        driver=site.driver or "kvm",
+        uri=site.libvirt_uri or "qemu:///system",
+        management=management_subnet(site.identity, (network.subnet, network.pods, network.services)),
+        emulator=site.emulator,
+    )
+
+
 def management_subnet(identity: Identity, taken: Iterable[IPv4Network]) -> IPv4Network:
-    """A network for eth0 that overlaps none of ``taken`` and is (most likely) not another lab's; the same every time."""
+    """A network for eth0 that overlaps none of ``taken``: the same every time, and most likely not another lab's."""
     candidates = list(MANAGEMENT_RANGE.subnets(new_prefix=MANAGEMENT_PREFIX))
     start = int(_digest(identity.prefix), 16) % len(candidates)
     avoided = list(taken)
