@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.errors import UsageError
+
+#: The same that a definition allows for its own name.
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 #: Characters of the lab's own name that its prefix keeps, so that people recognise it in `ip`, `lxc-ls` and `virsh`.
 NAME_LENGTH = 8
@@ -19,6 +25,13 @@ class Identity:
 
     name: str
     folder: Path
+
+    def __post_init__(self) -> None:
+        """Refuse what would lead out of the folder or into a foreign name: it may come from the command line."""
+        if not NAME.fullmatch(self.name):
+            raise UsageError(
+                f"no lab is called {self.name!r}", "lower-case letters, digits and inner hyphens, such as ha"
+            )
 
     @property
     def prefix(self) -> str:

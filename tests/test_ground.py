@@ -37,6 +37,11 @@ class TestIdentity:
         assert len({identity.prefix for identity in identities}) == len(identities)
         assert len({identity.namespace for identity in identities}) == len(identities)
 
+    @pytest.mark.parametrize("name", ["", "..", "../..", "a/b", "/etc", "A", "-a", "a-", "a b", "a*", "ha\n", "9"])
+    def test_a_name_that_leads_elsewhere_is_refused(self, name: str) -> None:
+        with pytest.raises(UsageError, match="no lab is called"):
+            Identity(name, Path("/home/a/lab"))
+
     def test_it_is_the_same_every_time(self) -> None:
         assert Identity("ha", Path("/x")).machine("master1") == Identity("ha", Path("/x")).machine("master1")
 
