@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 
 from lab.definition.models import Definition, Network
 
-#: Priorities whose skews measured best for up to three masters (FACTS.md, 1: "254/200/100").
+#: Priorities whose skews measured best for up to three masters (at 0.2 s: no race in 26 rounds with 254/200/100).
 MEASURED_PRIORITIES = (254, 200, 100)
 
 #: The lowest priority that more than three masters are spread down to, and the most masters that VRRP can rank.

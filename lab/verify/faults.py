@@ -1,7 +1,7 @@
 """Faults: what is done to a machine, and what undoes it. They only change; they neither look nor judge.
 
 *stop*, *kill* and *crash* of haproxy are three different faults: stopped in good order; SIGKILL with its restart
-switched off; SIGKILL as shipped, after which systemd starts it again (FACTS.md, 1).
+switched off; SIGKILL as shipped, after which systemd starts it again.
 """
 
 from __future__ import annotations

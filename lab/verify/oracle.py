@@ -1,6 +1,6 @@
 """The oracle: what is promised of each fault a case makes, in the form that histories keep and checks read. Pure.
 
-The VIP's promises are the plan's own (lab/plan/promises.py); leases: FACTS.md 4.
+The VIP's promises are the plan's own (lab/plan/promises.py); leases: client-go's own times and measurement.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from lab.verify.recorded import Connection
 
-#: Seconds to the answer after which a connection counts as failed (DESIGN.md, Proving).
+#: Seconds to the answer after which a connection counts as failed.
 SLOW = 0.1
 
-#: Connections a second below which the client was too busy to tell (DESIGN.md, Proving); it starts 50.
+#: Connections a second below which the client was too busy to tell; it starts 50.
 MIN_RATE = 40.0
 
 #: Seconds over which the rate is taken, so that a stall cannot hide in a long average.

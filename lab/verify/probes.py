@@ -10,7 +10,7 @@ from lab.verify import clock, programs
 from lab.verify.history import History
 from lab.verify.view import LabView
 
-#: Connections a second that the client starts (DESIGN.md, Proving).
+#: Connections a second that the client starts.
 RATE = 50
 
 #: Seconds between two looks at a master's addresses besides the kernel's own events.

@@ -11,8 +11,6 @@ from pathlib import Path
 from lab.command import LineSink
 from lab.errors import LabError
 from lab.verify.cases.case import Case
-from lab.verify.checks.client import STEADY_CLIENT
-from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.history import History
 from lab.verify.judge import judge
 from lab.verify.ledger import Ledger, heal_open
@@ -108,7 +106,7 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
         probes.start()
         if case.lease:
             probes.watch_lease(stage.operator(), case.lease)
-        if _steady(stage):
+        if _steady(stage, case):
             case.run(stage)
         probes.check()
     except LabError as error:
@@ -132,9 +130,9 @@ def _cannot(case: Case, view: LabView) -> str:
     return ""
 
 
-def _steady(stage: Stage) -> bool:
+def _steady(stage: Stage, case: Case) -> bool:
     """Wait until the lab was steady for STEADY seconds, and record that phase; without it no fault is made."""
-    deadline = time.monotonic() + SETTLE
+    deadline, told = time.monotonic() + SETTLE, ""
     watched = {node.name for node in stage.view.ranking}
     stage.history.wait(lambda records: watched <= {r["source"] for r in records if r["kind"] == "holder"}, SETTLE)
     while True:
@@ -143,12 +141,15 @@ def _steady(stage: Stage) -> bool:
         until = time.time()
         records = [*stage.history.records(), {"kind": "phase", "name": "steady", "t": since, "source": "lab"}]
         look = Recorded([*records, {"kind": "phase", "name": "end", "t": until, "source": "lab"}])
-        doubts = [v for v in (STEADY_CLIENT(look), STEADY_HOLDER(look)) if v.outcome is not Outcome.PASS]
+        found = [check(look) for check in case.checks if check.precondition]
+        doubts = [verdict for verdict in found if verdict.outcome is not Outcome.PASS]
         if not doubts or time.monotonic() > deadline:
             stage.phase("steady", t=since)
             break
         stage.probes.check()
-        stage.tell(f"not steady yet: {doubts[0].reason}")
+        if doubts[0].reason.partition(":")[0] != told:
+            told = doubts[0].reason.partition(":")[0]
+            stage.tell(f"waiting for the steady state, {SETTLE:.0f} s at most: {doubts[0].reason}")
     for doubt in doubts:
         stage.history.add("note", text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}")
     return not doubts

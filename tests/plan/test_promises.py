@@ -1,4 +1,4 @@
-"""The promises agree with the figures that are known: computed in FACTS.md from the protocol, or measured there."""
+"""The promises agree with the figures that are known: computed from the protocol, or measured."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_the_default_lab_moves_the_vip_in_the_next_ones_skew_and_under_a_quarter
 def test_the_articles_settings(fault: Fault) -> None:
     got = promise(topology("article"), fault)
     assert got.moves is True
-    assert outage(got).least == pytest.approx(2.57, abs=0.01)  # FACTS.md: 2.6 to 5.6 s
+    assert outage(got).least == pytest.approx(2.57, abs=0.01)  # known: 2.6 to 5.6 s
     assert outage(got).most - GRAIN == pytest.approx(5.57, abs=0.01)
 
 
 def test_kubeadms_document_takes_half_a_minute() -> None:
     got = outage(promise(topology("kubeadm-doc"), Fault.STOP))
-    assert got.least == pytest.approx(27 + 2.61, abs=0.01)  # FACTS.md: 27 to 30 s to notice, and 3.6 s
+    assert got.least == pytest.approx(27 + 2.61, abs=0.01)  # known: 27 to 30 s to notice, and 3.6 s
     assert got.most - GRAIN == pytest.approx(30 + 3.61, abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Rules about the VIP: does it move when it must, to one master only, and back again? (FACTS.md, 1)"""
+"""Rules about the VIP: does it move when it must, to one master only, and back again?"""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab.errors import LabError
 from lab.verify.cases.case import Case
 from lab.verify.cases.vip import PATIENCE
-from lab.verify.checks.client import STEADY_CLIENT
+from lab.verify.checks.client import STEADY_ANSWERS
 from lab.verify.checks.cluster import LEASE, POD_RAN, SCHEDULED, host_of
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.faults import make
@@ -46,7 +46,7 @@ SCHEDULER_FAILOVER = Case(
     shows="the lease moves to another host, and a pod created meanwhile is scheduled and runs",
     fault="scheduler-remove",
     headline="lease",
-    checks=(STEADY_CLIENT, STEADY_HOLDER, LEASE, SCHEDULED, POD_RAN),
+    checks=(STEADY_ANSWERS, STEADY_HOLDER, LEASE, SCHEDULED, POD_RAN),
     run=run,
     kubernetes=True,
     lease=NAME,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from lab.verify.cases.case import Case
-from lab.verify.checks.client import STEADY_CLIENT
+from lab.verify.checks.client import STEADY_ANSWERS
 from lab.verify.checks.cluster import AUDIT_SHARE, SESSIONS
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.ledger import pods
 from lab.verify.stage import Stage
 
-#: Pods that are created (DESIGN.md, api-spread). They stay unscheduled: what counts is who took the request.
+#: Pods that are created. They stay unscheduled: what counts is who took the request.
 COUNT = 50
 
 #: Seconds that the audit logs are given to show them all; the apiserver writes them before it answers.
@@ -43,7 +43,7 @@ API_SPREAD = Case(
     shows="every apiserver gets its share, by its own audit log and by haproxy's count",
     fault="",
     headline="audit-share",
-    checks=(STEADY_CLIENT, STEADY_HOLDER, AUDIT_SHARE, SESSIONS),
+    checks=(STEADY_ANSWERS, STEADY_HOLDER, AUDIT_SHARE, SESSIONS),
     run=run,
     kubernetes=True,
 )

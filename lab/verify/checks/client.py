@@ -13,6 +13,9 @@ from lab.verify.verdict import Outcome, Verdict
 #: Seconds that a connection is given (provision/probe/connections.py): none that began earlier can be under way.
 UNDER_WAY = 1.0
 
+#: Connections in the steady state below which nothing can be said; 100 are started.
+FEW = 20
+
 #: Seconds of clean connections that must be seen after an outage before it counts as over.
 CLEAN = 1.0
 
@@ -37,6 +40,21 @@ def steady_client(recorded: Recorded) -> Verdict:
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
 
 
+def steady_answers(recorded: Recorded) -> Verdict:
+    """Before a case that measures no outage all must be answered, however slowly a busy machine does it."""
+    name, promised = "steady-answers", "every connection is answered"
+    start = recorded.phase("steady")
+    if start is None:
+        return unknown(name, "no steady state was reached", promised)
+    seen = outage.between(recorded.connections, start, _end_of_steady(recorded))
+    bad = [connection for connection in seen if outage.broken(connection)]
+    measured = f"{len(seen) - len(bad)} of {len(seen)} connections answered"
+    if bad or len(seen) < FEW:
+        reason = _failures(bad) if bad else "too few to tell"
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady before the case: {reason}")
+    return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before")
+
+
 def _end_of_steady(recorded: Recorded) -> float:
     """The next phase's beginning: of the preparations for the fault, or of whatever the case does instead."""
     after = [recorded.phase(name) for name in ("fault", "requests", "end")]
@@ -56,8 +74,10 @@ def _failures(bad: Sequence[Connection]) -> str:
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]))
 
 
-def suffered(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Connection], Outage | None]:
-    """The connections that a fault could have broken until ``end``, and the outage among them.
+def suffered(
+    recorded: Recorded, fault: Applied, end: float
+) -> tuple[list[Connection], Outage | None, list[Connection]]:
+    """The connections that a fault could have broken until ``end``, the outage among them, and those that failed.
 
     A connection under way when the fault came began before it, and is one of them. Slow ones count as failed until the
     case puts a load of its own on the machines (the pod's start or the heal, which two busy cores feel); what breaks
@@ -72,7 +92,7 @@ def suffered(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Conne
 
     connections = outage.between(outage.excused(recorded.connections), fault.begin - UNDER_WAY, end)
     touched = [c for c in connections if c.start + c.latency >= fault.begin]
-    return touched, outage.find(touched, bad)
+    return touched, outage.find(touched, bad), [connection for connection in touched if bad(connection)]
 
 
 def client_outage(recorded: Recorded) -> Verdict:
@@ -88,7 +108,7 @@ def client_outage(recorded: Recorded) -> Verdict:
     rate = outage.worst_rate(recorded.connections, fault.begin - UNDER_WAY, end)
     if rate < outage.MIN_RATE:
         return unknown(name, _too_few(rate), promised)
-    seen, found = suffered(recorded, fault, end)
+    seen, found, bad = suffered(recorded, fault, end)
     limit = promise.maximum
     if limit is not None:
         pause = outage.longest_pause(recorded.connections, fault.moment, fault.moment + limit)
@@ -97,7 +117,7 @@ def client_outage(recorded: Recorded) -> Verdict:
     if found is None:
         reason = f"none of {len(seen)} connections failed"
         return Verdict(name, Outcome.PASS, "no outage", promised, reason, {"outage_s": 0.0, "failed": 0.0, "slow": 0.0})
-    because = f"{found.failures} of {len(seen)} connections failed: {_failures(_of(seen, found))}"
+    because = f"{found.failures} of {len(seen)} connections failed: {_failures(bad)}"
     values = {"failed": float(found.failures), "slow": float(found.slow)}
     if found.end is None or end - found.end < CLEAN:
         least = (found.end or end) - found.start
@@ -109,12 +129,6 @@ def client_outage(recorded: Recorded) -> Verdict:
     outcome = Outcome.PASS if limit is None or length <= limit else Outcome.FAIL
     reason = f"{because}; {promise.reason}"
     return Verdict(name, outcome, shown(length), promised, reason, {"outage_s": length, **values})
-
-
-def _of(seen: Sequence[Connection], found: Outage) -> list[Connection]:
-    """The failed connections of an outage."""
-    within = [c for c in seen if c.start >= found.start and (found.end is None or c.start < found.end)]
-    return [c for c in within if outage.failed(c)]
 
 
 def recovered(recorded: Recorded) -> Verdict:
@@ -140,5 +154,6 @@ def recovered(recorded: Recorded) -> Verdict:
 
 
 STEADY_CLIENT = Check("steady-client", steady_client, precondition=True)
+STEADY_ANSWERS = Check("steady-answers", steady_answers, precondition=True)
 OUTAGE = Check("outage", client_outage)
 RECOVERED = Check("recovered", recovered)

@@ -10,7 +10,7 @@ from lab.verify.verdict import Outcome, Verdict
 #: 2 to 5 s on two busy cores.
 POD_RUNS = 60.0
 
-#: Least share of each of three apiservers (DESIGN.md, api-spread): three fifths of an even share.
+#: Least share of each of three apiservers: three fifths of an even share.
 FAIR = 0.6
 
 
