@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.verify import holding, outage
+from lab.verify.checks.client import suffered
 from lab.verify.recorded import Connection, Recorded
 
 #: The drawing's size in its own units (CSS pixels at full width).
@@ -114,10 +115,9 @@ def close_ups(recorded: Recorded) -> list[Drawing]:
         return []
     drawings = []
     for fault in recorded.faults:
-        suffered = outage.find(
-            [c for c in recorded.connections if fault.begin - 1 <= c.start < (fault.heal or found[1])]
-        )
-        until = suffered.end if suffered and suffered.end else fault.moment
+        end = fault.heal if fault.heal is not None else found[1]
+        _, broken, _ = suffered(recorded, fault, end)
+        until = fault.moment if broken is None else broken.end or end
         drawings.append(draw(recorded, "fault", fault.moment - CLOSE_BEFORE, min(found[1], until + CLOSE_AFTER)))
         if fault.heal is not None:
             back = [h.start for h in holding.holds(recorded, found[1]) if h.start > fault.heal]
