@@ -12,7 +12,7 @@ from lab.waiting import WaitTimeout, wait_for
 #: Seconds that a lab whose steps have all run is given to settle (leases, haproxy's checks, a node's first heartbeat).
 SETTLE_SECONDS = 90.0
 
-#: Seconds for a whole lab that was just switched on: machines boot, static pods start, etcd elects, leases are taken over.
+#: Seconds for a whole lab that was just switched on: machines boot, static pods start, etcd elects, leases move.
 RESUME_SECONDS = 240.0
 
 
