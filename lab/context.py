@@ -128,4 +128,4 @@ def open_lab(lab: str = "", definition: str = "") -> Lab:
 def assemble(definition: Definition, state: State, site: Site) -> Lab:
     """Put a lab together from its parts."""
     topology = derive(definition)
-    return Lab(definition, topology, state, choice.make(site.provider, state.identity, topology), site)
+    return Lab(definition, topology, state, choice.make(site, topology), site)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache
 from lab.context import FOLDER
@@ -14,6 +16,7 @@ from lab.payload import seed
 from lab.payload.choose import choose
 from lab.plan.site import Site
 from lab.providers import choice
+from lab.providers.libvirt import siting as hypervisors
 from lab.provisioning import gather
 from lab.stage import Stage
 from lab.timeline import Timeline
@@ -26,6 +29,8 @@ def make_site(
     chosen = choice.choose(wanted)
     timeline.line(f"provider {chosen.provider}: {chosen.why}")
     cache = Cache.default()
+    if chosen.provider == "libvirt":
+        return _virtual_machines(definition, identity, cache, stage, timeline, refresh=refresh)
     return _containers(definition, identity, cache, timeline, refresh=refresh)
 
 
@@ -35,10 +40,7 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
             return lxc_box.build(cache, FOLDER / "provision", timeline.line, refresh)
 
     def payload() -> Path:
-        with timeline.phase("Kubernetes payload"):
-            source, why = choose(definition.kubernetes.source, definition.kubernetes.version)
-            timeline.line(f"Kubernetes {source.version}, source {why}")
-            return source.prepare(cache, timeline.line, refresh)
+        return _payload(definition, cache, timeline, refresh=refresh)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         futures = pool.submit(box), pool.submit(payload)
@@ -57,3 +59,52 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
         payload=str(tree),
         seed_hook=f"{built.seed_hook} {images}" if images else "",
     )
+
+
+def _virtual_machines(
+    definition: Definition, identity: Identity, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
+) -> Site:
+    found = hypervisors.choose(definition)
+    for line in found.why:
+        timeline.line(line)
+    site = Site(
+        identity=identity,
+        provider="libvirt",
+        driver=found.driver,
+        interface="eth1",
+        libvirt_uri=found.uri,
+        daemon=found.daemon,
+        emulator=found.emulator,
+    )
+    # An emulated lab that ends before Kubernetes needs none of it; Kubernetes is too slow there for more than that.
+    without = found.driver == "qemu" and not stage.has_kubernetes
+    payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
+    public = definition.machine.box
+    if public.name:
+        return replace(
+            site, box_name=public.name, box_version=public.version, box_url=public.url, payload=str(payload or "")
+        )
+    with timeline.phase("box"):
+        built = libvirt_box.build(
+            cache,
+            FOLDER / "provision",
+            timeline.line,
+            kubernetes=definition.kubernetes.version,
+            payload=payload,
+            refresh=refresh,
+        )
+    return replace(
+        site,
+        box_name=built.name,
+        box_version=built.version,
+        box_url=built.url,
+        image=str(built.image),
+        payload=str(payload or ""),
+    )
+
+
+def _payload(definition: Definition, cache: Cache, timeline: Timeline, *, refresh: bool) -> Path:
+    with timeline.phase("Kubernetes payload"):
+        source, why = choose(definition.kubernetes.source, definition.kubernetes.version)
+        timeline.line(f"Kubernetes {source.version}, source {why}")
+        return source.prepare(cache, timeline.line, refresh)

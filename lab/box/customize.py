@@ -12,8 +12,8 @@ HERE = Path(__file__).parent
 def customize_script(scripts: Sequence[Path], kind: Path) -> str:
     """The shell script that mmdebstrap runs on the host with the root file system as $1.
 
-    ``scripts`` are the components' install scripts, ``kind`` is what only containers or only virtual machines need; each
-    runs inside, as root.
+    ``scripts`` are the components' install scripts, ``kind`` is what only containers or only virtual machines need;
+    each runs inside, as root.
     """
     inside = 'chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -s'
     key = "/tmp/vagrant.pub"

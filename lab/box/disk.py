@@ -1,4 +1,4 @@
-"""A bootable disk image from a folder, made on plain files: no loop device, no mount, no partition tool that wants a disk.
+"""A bootable disk image from a folder, made on plain files: no loop device, no mount, nothing that wants a real disk.
 
 Layout: a master boot record with syslinux's code, a small FAT partition with the boot loader, kernel and initial ram
 disk, and one ext4 partition with everything else.
@@ -6,7 +6,7 @@ disk, and one ext4 partition with everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,6 @@ MBR_FILES = (
     Path("/usr/share/syslinux/mbr.bin"),
     Path("/usr/lib/syslinux/bios/mbr.bin"),
 )
-
-Step = Callable[[Sequence[str]], None]
 
 
 @dataclass(frozen=True)

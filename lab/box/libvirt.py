@@ -1,7 +1,7 @@
 """The box of virtual machines: a bootable disk image, and a Vagrant box of a few kilobytes that stands for it.
 
-vagrant-libvirt wants the image in the hypervisor's storage pool and would copy it twice on the way there; the provider puts
-it there itself (a link where it can), and the box only tells Vagrant its name, version and size.
+vagrant-libvirt wants the image in the hypervisor's storage pool and would copy it twice on the way there; the provider
+puts it there itself (a link where it can), and the box only tells Vagrant its name, version and size.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SPACE = 3 * GIB
 #: The kernel's command line. Network cards keep the names eth0, eth1; the processor's flaws do not matter in a lab.
 KERNEL = "root=/dev/vda2 rw net.ifnames=0 biosdevname=0 console=ttyS0 quiet mitigations=off nowatchdog apparmor=0"
 
-#: Kubernetes releases before v1.25 are proven on control groups v1 only; later ones want v2 (kubernetes.io, "About cgroup v2").
+#: Kubernetes before v1.25 is proven on control groups v1 only, later ones want v2 (kubernetes.io, "About cgroup v2").
 CGROUP_V1 = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"
 FIRST_ON_V2 = (1, 25)
 

@@ -40,7 +40,7 @@ def _remove(state: State) -> list[str]:
     site = state.load_site()
     if site is not None and state.definition.is_file():
         topology = derive(load(state.definition))
-        removed = choice.make(site.provider, state.identity, topology).remove_all(console.say)
+        removed = choice.make(site, topology).remove_all(console.say)
     shutil.rmtree(state.sockets, ignore_errors=True)
     for name in MADE_BY_UP:
         path = state.folder / name

@@ -10,25 +10,10 @@ import pytest
 from lab.definition import parse
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.vagrant import LabVagrant, environment
 from lab.topology import derive
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "can"),
-    [
-        ("flags\t\t: fpu vme vmx sse\n", True),
-        ("processor: 0\nflags\t\t: fpu svm\nbugs: spectre\n", True),
-        ("flags\t\t: fpu vme sse\n", False),
-        ("flags\t\t: vmxnet svm_lock\n", False),
-        ("vmx flags\t: vnmi\nflags\t\t: fpu\n", False),
-        ("model name: vmx\n", False),
-        ("", False),
-    ],
-)
-def test_virtualisation_is_what_the_processors_flags_say(cpuinfo: str, can: bool) -> None:
-    assert choice.has_virtualisation(cpuinfo) is can
 
 
 def test_what_was_asked_for_is_taken() -> None:
@@ -45,7 +30,7 @@ def test_containers_without_root_are_refused_with_a_way_out(monkeypatch: pytest.
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     topology = derive(parse("nodes: [{name: m1, role: master}]"))
     with pytest.raises(LabError, match="need root") as caught:
-        choice.make("lxc", Identity("ha", Path("/x")), topology)
+        choice.make(Site(Identity("ha", Path("/x")), "lxc"), topology)
     assert "--provider libvirt" in caught.value.hint
 
 

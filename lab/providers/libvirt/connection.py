@@ -1,4 +1,4 @@
-"""A connection to libvirt, and what its errors mean. The library is loaded on first use: labs of containers have none."""
+"""A connection to libvirt, and what its errors mean. The library is loaded on first use: containers need none."""
 
 from __future__ import annotations
 

@@ -1,65 +1,27 @@
-"""A libvirt daemon: the system's, one on another host, or a private one that lives and dies with the lab."""
+"""A libvirt daemon: the system's, or one on another host (one that lives and dies with the lab: ``private``)."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
-import shutil
 import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
-from filelock import FileLock, Timeout
-
-from lab.command import LineSink, run
+from lab.command import LineSink
 from lab.errors import LabError, UsageError
-from lab.providers.libvirt import process
-from lab.providers.libvirt.process import Process
-from lab.providers.namespace import NetworkNamespace
 
 #: Where a system's own daemon listens: the one for everything, and the modular one for QEMU.
 SYSTEM_SOCKETS = (Path("/run/libvirt/libvirt-sock"), Path("/run/libvirt/virtqemud-sock"))
-
-HOLD_SCRIPT = Path(__file__).with_name("hold.sh")
-
-#: Seconds for the private daemon's start: it asks each QEMU program what it can do (measured: 8 to 11 s on two cores).
-START_SECONDS = 90.0
-
-#: Seconds for the daemon to end after SIGTERM.
-END_SECONDS = 10.0
-
-#: The longest path of a Unix socket (unix(7)), less libvirt's longest file name below the run folder.
-RUN_PATH_LENGTH = 107 - len("/libvirt-admin-sock")
-
-QEMU_CONF = """\
-# The private daemon is root's alone and starts nothing but this lab's machines.
-user = "root"
-group = "root"
-dynamic_ownership = 0
-remember_owner = 0
-security_driver = "none"
-cgroup_controllers = []
-namespaces = []
-stdio_handler = "file"
-"""
-
-LIBVIRTD_CONF = """\
-auth_unix_rw = "none"
-auth_unix_ro = "none"
-unix_sock_rw_perms = "0700"
-log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
-"""
 
 
 class Daemon(Protocol):
     """Who runs the machines, and how to reach it."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """system, remote or private."""
 
     @property
     def uri(self) -> str:
@@ -72,6 +34,9 @@ class Daemon(Protocol):
     @property
     def enter(self) -> tuple[str, ...]:
         """The command prefix into the lab's network and the daemon's view of the files."""
+
+    def ssh_jump(self) -> str:
+        """USER@HOST (with -p PORT before it) through which ssh reaches the machines, "" where none is needed."""
 
     def ensure(self, sink: LineSink) -> None:
         """Have it running; changes nothing when it does."""
@@ -102,6 +67,10 @@ class SystemDaemon:
     def enter(self) -> tuple[str, ...]:
         """Nothing to enter."""
         return ()
+
+    def ssh_jump(self) -> str:
+        """The machines are on this host."""
+        return ""
 
     def ensure(self, sink: LineSink) -> None:
         """Raise when it does not answer: starting the host's services is not the lab's business."""
@@ -135,8 +104,15 @@ class RemoteDaemon:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """The lab's network lies on the other host: nothing here leads into it. Machines are reached through Vagrant's ssh."""
+        """The lab's network lies on the other host: nothing here leads into it, but ssh does (see ssh_jump)."""
         return ()
+
+    def ssh_jump(self) -> str:
+        """The other host."""
+        parts = urlsplit(self.uri)
+        user = f"{parts.username}@" if parts.username else ""
+        port = f"-p {parts.port} " if parts.port else ""
+        return f"{port}{user}{parts.hostname}"
 
     def ensure(self, sink: LineSink) -> None:
         """Whether it answers shows at the first connection."""
@@ -152,174 +128,6 @@ class RemoteDaemon:
     def remove(self) -> list[str]:
         """Nothing of it is on this host."""
         return []
-
-
-@dataclass(frozen=True)
-class PrivateDaemon:
-    """A daemon of the lab's own, in a network and mount namespace of its own. Needs root.
-
-    ``folder`` keeps what must survive a restart of the host (machines, disks, networks), ``run`` what must not (sockets,
-    process records); ``capabilities`` is libvirt's own cache of what QEMU can do, shared by all labs: asking takes seconds.
-    """
-
-    network: NetworkNamespace
-    folder: Path
-    run: Path
-    capabilities: Path
-    kind: str = "private"
-
-    @property
-    def uri(self) -> str:
-        """Through the socket's file, which needs no entering."""
-        return f"qemu+unix:///system?socket={self.run}/libvirt/libvirt-sock"
-
-    @property
-    def vagrant_uri(self) -> str:
-        """Behind ``enter`` it looks like a system's daemon."""
-        return "qemu:///system"
-
-    @property
-    def enter(self) -> tuple[str, ...]:
-        """Into the namespaces of the process that holds them, staying in the same folder."""
-        holder = self._holder()
-        if holder is None:
-            raise LabError("the lab's private libvirt daemon does not run", "./inv up starts it again")
-        return ("sh", "-c", f'exec nsenter --target {holder.pid} --mount --net --wdns="$PWD" -- "$@"', "enter")
-
-    def ensure(self, sink: LineSink) -> None:
-        """Start what is missing: namespace, holder, daemon; commands that run at the same time start it once."""
-        if len(str(self.run)) > RUN_PATH_LENGTH:
-            raise UsageError(f"the path {self.run} is too long for libvirt's sockets")
-        with self._locked():
-            if self._holder() is None:
-                self._write_configuration()
-                self._hold()
-            if self._daemon() is None:
-                sink("starting the lab's own libvirt daemon")
-                self._start()
-
-    def running(self) -> bool:
-        """Do holder and daemon run?"""
-        return self._holder() is not None and self._daemon() is not None
-
-    def traces(self) -> list[str]:
-        """Namespace, processes and folders of the daemon on this host."""
-        found = []
-        if self.network.exists:
-            processes = self.network.pids()
-            found.append(f"network namespace {self.network.name} ({len(processes)} processes)")
-        elif self.network.path.exists():
-            found.append(f"the name of network namespace {self.network.name}")
-        found += [f"folder {path}" for path in (self.folder, self.run) if path.exists()]
-        return found
-
-    def remove(self) -> list[str]:
-        """End daemon, machines and helpers (all that lives in the lab's namespace), then remove its folders."""
-        removed = []
-        for name, ended in (("libvirt daemon", self._daemon()), ("namespace holder", self._holder())):
-            if ended is not None and ended.end(END_SECONDS):
-                removed.append(f"{name} (process {ended.pid})")
-        if self.network.remove():
-            removed.append(f"network namespace {self.network.name}")
-        for path in (self.folder, self.run):
-            if path.exists():
-                shutil.rmtree(path)
-                removed.append(f"folder {path}")
-        return removed
-
-    def images(self) -> Path:
-        """The folder of the default storage pool, as this host sees it."""
-        return self.folder / "lib" / "images"
-
-    def _holder(self) -> Process | None:
-        return process.load(self.run / "holder.json")
-
-    def _daemon(self) -> Process | None:
-        return process.load(self.run / "libvirtd.json")
-
-    def _write_configuration(self) -> None:
-        (self.folder / "etc").mkdir(parents=True, exist_ok=True)
-        (self.folder / "etc" / "qemu.conf").write_text(QEMU_CONF)
-        (self.folder / "etc" / "libvirtd.conf").write_text(LIBVIRTD_CONF)
-        self.images().mkdir(parents=True, exist_ok=True)
-
-    def _hold(self) -> None:
-        """Make the namespaces and leave one process in them, so that they outlive this command."""
-        if not self.network.exists:
-            self.network.path.unlink(missing_ok=True)
-            run(["ip", "netns", "add", self.network.name]).check("a private libvirt daemon needs root: see ./inv doctor")
-        run(["ip", "-n", self.network.name, "link", "set", "lo", "up"]).check()
-        holder = subprocess.Popen(
-            [
-                "nsenter",
-                f"--net={self.network.path}",
-                "unshare",
-                "--mount",
-                "--propagation",
-                "slave",
-                str(HOLD_SCRIPT),
-                str(self.folder),
-                str(self.run / "libvirt"),
-                str(self.capabilities),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            text=True,
-        )
-        assert holder.stdout is not None
-        ready, _, _ = select.select([holder.stdout], [], [], START_SECONDS)
-        said = holder.stdout.readline() if ready else "(silence)"
-        if said.strip() != "ready":
-            said += holder.stdout.read() if ready else ""
-            holder.kill()
-            raise LabError(f"the lab's namespaces for libvirt could not be made: {said.strip()}")
-        holder.stdout.close()
-        self._record("holder.json", holder.pid)
-
-    def _start(self) -> None:
-        """Start the daemon inside, and wait until its socket answers."""
-        log = self.folder / "log"
-        log.mkdir(parents=True, exist_ok=True)
-        with (log / "libvirtd.out").open("w") as output:
-            daemon = subprocess.Popen(
-                [*self.enter, "libvirtd"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                cwd="/",
-            )
-        self._record("libvirtd.json", daemon.pid)
-        deadline = time.monotonic() + START_SECONDS
-        while not listening((self.run / "libvirt" / "libvirt-sock",)):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise LabError(
-                    f"the lab's own libvirt daemon did not start (status {daemon.poll()})\n"
-                    + (log / "libvirtd.out").read_text()[-1000:],
-                    f"its log: {log}/libvirtd.log",
-                )
-            time.sleep(0.05)  # a socket file has no event without a further library
-
-    def _record(self, name: str, pid: int) -> None:
-        found = Process.of(pid)
-        if found is None:
-            raise LabError(f"a process of the lab's own libvirt daemon ended at once ({name})")
-        process.save(self.run / name, found)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(self.run / "lock", timeout=START_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LabError(f"another command has been starting the lab's libvirt for {START_SECONDS:.0f} s") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def listening(sockets: tuple[Path, ...] = SYSTEM_SOCKETS) -> bool:
@@ -342,18 +150,18 @@ def listening(sockets: tuple[Path, ...] = SYSTEM_SOCKETS) -> bool:
     return False
 
 
-def choose(uri: str, private: PrivateDaemon) -> Daemon:
-    """The daemon for a lab: the definition's ``uri`` when it has one, else the system's when it runs, else a private one.
+def choose_kind(uri: str) -> tuple[str, str]:
+    """The kind of daemon for a new lab, and why.
+
+    The definition's ``uri`` when it has one, else the system's when it runs, else a private one.
 
     Raises UsageError for URIs that cannot work, and when a private one would be needed without being root.
     """
-    if uri and uri != "qemu:///system":
+    if uri and uri != SystemDaemon().uri:
         refuse_unusable(uri)
-        return RemoteDaemon(uri)
-    if private.network.exists:
-        return private  # begun with it: a system's daemon that was started meanwhile knows nothing of this lab
+        return ("remote", f"the definition names {uri}") if "+" in uri else ("system", f"the definition names {uri}")
     if listening():
-        return SystemDaemon()
+        return "system", "the system's libvirt daemon runs"
     if uri:
         raise LabError("the definition wants qemu:///system, but no such daemon runs", "systemctl start libvirtd")
     if os.geteuid() != 0:
@@ -361,7 +169,7 @@ def choose(uri: str, private: PrivateDaemon) -> Daemon:
             "no libvirt daemon runs on this host, and a private one needs root",
             "start the system's (systemctl start libvirtd) and join the group libvirt, or run as root",
         )
-    return private
+    return "private", "no libvirt daemon runs on this host: the lab gets one of its own"
 
 
 def refuse_unusable(uri: str) -> None:
@@ -370,7 +178,9 @@ def refuse_unusable(uri: str) -> None:
     driver, _, transport = scheme.partition("+")
     path = "/" + rest.partition("/")[2].partition("?")[0]
     if driver != "qemu":
-        raise UsageError(f"libvirt.uri {uri}: the lab's machines are QEMU's", "qemu:///system or qemu+ssh://USER@HOST/system")
+        raise UsageError(
+            f"libvirt.uri {uri}: the lab's machines are QEMU's", "qemu:///system or qemu+ssh://USER@HOST/system"
+        )
     if path != "/system":
         raise UsageError(
             f"libvirt.uri {uri}: only /system has networks of its own; machines of a user's session cannot meet",

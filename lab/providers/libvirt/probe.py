@@ -1,6 +1,6 @@
 """Does hardware virtualisation really work here? Flags first, then a tiny guest with a time limit; never the mere file.
 
-/dev/kvm may exist and be useless: a paravirtual KVM without vmx or svm lets QEMU abort or hang (seen on rented machines).
+/dev/kvm may exist and be useless: a paravirtual KVM without vmx or svm lets QEMU abort or hang (seen on rented hosts).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EMULATOR = "qemu-system-x86_64"
 
 KVM = Path("/dev/kvm")
 
-#: Seconds for the probe guest. It needs 0.2 s both with a good KVM and under emulation; a useless KVM took 3.6 s or hung.
+#: Seconds for the probe guest. It takes 0.2 s under emulation and no longer with a good KVM; a useless one took 3.6 s.
 PROBE_SECONDS = 3.0
 
 #: I/O port of QEMU's isa-debug-exit device, by which a guest ends QEMU with a status of its own.
@@ -50,7 +50,9 @@ def choose(wanted: str, uri: str = "") -> Driver:
         return Driver("qemu", "the definition wants plain emulation")
     trouble = remote_kvm_trouble(uri) if "+" in uri.partition("://")[0] else local_kvm_trouble()
     if not trouble:
-        return Driver("kvm", "hardware virtualisation works: a probe guest ran" if "+" not in uri else "its host offers KVM")
+        return Driver(
+            "kvm", "hardware virtualisation works: a probe guest ran" if "+" not in uri else "its host offers KVM"
+        )
     if wanted == "kvm":
         raise UsageError(f"libvirt.driver kvm does not work here: {trouble}", "libvirt.driver: auto, or qemu")
     return Driver("qemu", f"plain emulation, because {trouble}")

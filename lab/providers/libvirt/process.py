@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ POLL = 0.02
 
 @dataclass(frozen=True)
 class Process:
-    """``started`` is the kernel's start time in clock ticks since boot: a later process with the same number differs."""
+    """``started`` is the kernel's start time in clock ticks since boot: a later process of that number differs."""
 
     pid: int
     started: int
@@ -27,6 +28,14 @@ class Process:
         if fields is None or fields[0] in "ZX":
             return None
         return cls(pid, int(fields[19]))  # field 22 of proc(5), counted after pid and name
+
+    @property
+    def name(self) -> str:
+        """The program's name, at most 15 characters of it; "" when it has ended."""
+        try:
+            return Path(f"/proc/{self.pid}/comm").read_text().strip() if self.alive else ""
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
 
     @property
     def alive(self) -> bool:
@@ -87,10 +96,8 @@ def load(file: Path) -> Process | None:
 
 def _reap(pid: int) -> None:
     """Collect the process's exit status when it is our own child."""
-    try:
+    with contextlib.suppress(ChildProcessError):  # somebody else's child: its parent collects it
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass  # somebody else's child, or collected already: init or its parent does it
 
 
 def _stat(pid: int) -> list[str] | None:

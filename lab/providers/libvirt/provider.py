@@ -16,9 +16,10 @@ from lab.plan.virtual import Virtual
 from lab.providers.base import Capability, MachineState
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, leftovers, networks, snapshots, volumes
-from lab.providers.libvirt.daemon import Daemon, PrivateDaemon
+from lab.providers.libvirt.daemon import Daemon
 from lab.providers.libvirt.leftovers import Notes
-from lab.providers.vagrant import LabVagrant, environment
+from lab.providers.libvirt.private import PrivateDaemon
+from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class BoxImage:
 
 @dataclass(frozen=True)
 class LibvirtProvider:
-    """``nodes`` are all machines of the definition in its order; ``box`` is None for a public box (Vagrant brings it)."""
+    """``nodes`` are all machines in the topology's order; ``box`` is None for a public box (Vagrant brings it)."""
 
     virtual: Virtual
     daemon: Daemon
@@ -83,6 +84,17 @@ class LibvirtProvider:
         with virt.connect(self.daemon.uri) as connection:
             found = domains.states(connection, self.virtual.identity.prefix)
         return {node: found.get(self.virtual.identity.machine(node), MachineState.ABSENT) for node in self.nodes}
+
+    def ssh_config(self) -> str:
+        """Known without asking: the management network gives each machine the same address every time."""
+        jump = self.daemon.ssh_jump()
+        through = f"\n  ProxyCommand ssh -W %h:%p {jump}" if jump else ""
+        hosts = [
+            f"Host {node}\n  HostName {self.virtual.management_address(position)}{through}"
+            for position, node in enumerate(self.nodes)
+        ]
+        key = self.virtual.identity.state / "vagrant" / "insecure_private_key"
+        return "\n".join([*hosts, ssh_defaults(key)])
 
     def start(self, node: str) -> None:
         """Switch a machine on."""

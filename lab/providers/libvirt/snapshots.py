@@ -1,7 +1,7 @@
 """Snapshots of the whole lab: all machines paused, so that they fit together, then each with memory and disk.
 
-A lab's snapshot is one libvirt snapshot of the same name on every machine. One that not all machines have was interrupted,
-and is none.
+A lab's snapshot is one libvirt snapshot of the same name on every machine. One that not all machines have was
+interrupted, and is none.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def _send(stream: Any, chunk: bytes) -> None:
 
 
 def _virtual_size(image: Path) -> int:
-    """The disk size that a qcow2 file stands for (bytes 24–31 of its header, big-endian; QEMU's docs/interop/qcow2.txt)."""
+    """The disk size that a qcow2 file stands for (bytes 24–31 of its header; QEMU's docs/interop/qcow2.txt)."""
     with image.open("rb") as file:
         header = file.read(32)
     if header[:4] != b"QFI\xfb":
