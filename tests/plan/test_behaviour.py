@@ -8,11 +8,14 @@ import pytest
 from judges import in_namespace, need
 from samples import site, topology
 
+from lab.definition import parse
 from lab.plan import render
+from lab.topology import derive
 
 #: Seconds within which haproxy must have begun to listen, or to take a backend in.
 WAIT = """
 until_true() { for _ in $(seq 100); do if "$@"; then return 0; fi; sleep 0.05; done; echo "never: $*"; exit 1; }
+listens() { [ -n "$(ss -Hnlt "sport = :$1")" ]; }
 """
 
 
@@ -61,14 +64,42 @@ def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend
     ], done.stderr
 
 
+def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> None:
+    need("haproxy", "python3")
+    text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
+    for path, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+        if path.startswith("nodes/m1/"):
+            (tmp_path / Path(path).name).write_text(file.content)
+            (tmp_path / Path(path).name).chmod(file.mode)
+    # A backend whose kernel accepts and which never says a word: a client waits, and haproxy is well all the same.
+    silent = "import signal, socket; s = socket.create_server(('10.21.0.11', 6443), backlog=100); signal.pause()"
+    script = (
+        WAIT
+        + f"""
+    cd "$1"
+    ip address add 10.21.0.11/32 dev lo
+    python3 -c "{silent}" &
+    until_true listens 6443
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    client() {{
+      local status=0
+      curl --silent --insecure --max-time 1 https://127.0.0.1:16443/ || status=$?
+      [ "$status" = 28 ]
+    }}
+    until_true client; echo 'client waits'
+    if ./haproxy-alive; then echo alive; else echo 'not alive'; fi
+    kill %1
+    """
+    )
+    done = in_namespace(script, str(tmp_path))
+    assert done.stdout.splitlines() == ["client waits", "alive"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("test", "hung"), [("listening", "alive"), ("answers", "not alive"), ("apiserver", "not alive")]
 )
 def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Path) -> None:
     need("haproxy", "ss", "curl")
-    from lab.definition import parse
-    from lab.topology import derive
-
     text = (
         "nodes: [{name: m1, role: master, priority: 100}, {name: m2, role: master, priority: 90}]\n"
         f"keepalived: {{detection: {{how: script, weight: 20, test: {test}}}}}\n"
@@ -84,7 +115,7 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
     tell() { if timeout 3 ./haproxy-check 2> /dev/null; then echo "$1 alive"; else echo "$1 not alive"; fi; }
     tell before:
     haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
-    until_true test -n "$(ss -Hnlt 'sport = :16443')"
+    until_true listens 16443
     tell running:
     kill -STOP "$(cat /run/haproxy.pid)"
     tell hung:

@@ -34,6 +34,11 @@ def test_skew_in_version_3_is_a_part_of_the_interval(priority: int, milliseconds
     assert skew(priority, Keepalived()) * 1000 == pytest.approx(milliseconds, abs=0.05)
 
 
+def test_skew_in_version_2_is_a_part_of_a_second_whatever_the_interval() -> None:
+    assert skew(128, Keepalived(vrrp_version=2, advert_interval=3)) == 0.5
+    assert down_timer(128, Keepalived(vrrp_version=2, advert_interval=3)) == 9.5
+
+
 @pytest.mark.parametrize("fault", [Fault.STOP, Fault.KILL])
 def test_the_default_lab_moves_the_vip_in_the_next_ones_skew_and_under_a_quarter_of_a_second(fault: Fault) -> None:
     got = promise(topology("ha"), fault)

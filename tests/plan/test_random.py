@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from judges import haproxy, keepalived
 from samples import FOLDER, site
@@ -135,7 +135,14 @@ def definitions(draw: st.DrawFn) -> Data:
     }
 
 
-@settings(max_examples=FEW, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+#: Shrinking an example asks the services hundreds of times: only the long test does.
+@settings(
+    max_examples=FEW,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.generate),
+)
 @given(definitions(), st.sampled_from(["lxc", "libvirt"]))
 def test_what_is_let_pass_is_accepted_by_the_services_themselves(data: Data, provider: str) -> None:
     judge(data, provider)
