@@ -1,4 +1,4 @@
-"""``./inv logs``: one archive with everything needed to diagnose; what cannot be had is said in it and stops nothing."""
+"""``./inv logs``: one archive with everything needed to diagnose; what cannot be had is said and stops nothing."""
 
 from __future__ import annotations
 
