@@ -22,7 +22,7 @@ changed() { [ "$PUT_CHANGED" = yes ]; }
 # clean: take everything of an attempt that did not come to its end off this machine, so that the next one begins afresh.
 # An apiserver left running would go on with certificates that no longer exist, so containers go first.
 clean() {
-  systemctl stop kubelet.service
+  systemctl stop halab-kubeadm.service kubelet.service
   local id
   for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGKILL "$id" || echo "task $id was gone already"; done
   for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks delete --force "$id" > /dev/null || echo "task $id was gone already"; done
@@ -109,6 +109,10 @@ controllerManager:
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
+featureGates:
+  # The kubelet learns the disk's size some time after its start and until then refuses every pod that asks for any of it,
+  # static ones for ever: etcd's, when a join starts the kubelet and writes etcd's manifest at that moment.
+  LocalStorageCapacityIsolation: false
 failSwapOn: false
 # The machines share one disk with the host: its filling up is not theirs to cure by evicting pods.
 evictionHard:

@@ -23,7 +23,7 @@ changed() { [ "$PUT_CHANGED" = yes ]; }
 # clean: take everything of an attempt that did not come to its end off this machine, so that the next one begins afresh.
 # An apiserver left running would go on with certificates that no longer exist, so containers go first.
 clean() {
-  systemctl stop kubelet.service
+  systemctl stop halab-kubeadm.service kubelet.service
   local id
   for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGKILL "$id" || echo "task $id was gone already"; done
   for id in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks delete --force "$id" > /dev/null || echo "task $id was gone already"; done
