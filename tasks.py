@@ -167,3 +167,19 @@ def logs(_: Context, lab: str = "", definition: str = "") -> None:
     from lab.commands import logs
 
     logs.run(lab, definition)
+
+
+@task(
+    positional=["what"],
+    help={
+        **COMMON,
+        "what": "up or failover",
+        "rounds": "how often each is measured",
+        "provider": "for up: auto, libvirt, lxc",
+    },
+)
+def bench(_: Context, what: str, rounds: int = 5, lab: str = "", definition: str = "", provider: str = "") -> None:
+    """Measure several rounds, print and keep a table and a plot: ./inv bench up|failover."""
+    from lab.commands import bench
+
+    bench.run(what, rounds, lab, definition, provider)

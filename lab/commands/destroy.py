@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 
 from lab import console
+from lab.command import LineSink
 from lab.context import find
 from lab.definition import load
 from lab.providers import choice
@@ -20,14 +22,12 @@ def run(name: str, definition: str, *, everything: bool) -> None:
     """Remove the lab's machines, network and daemons; keep runs and rendered files unless ``everything``."""
     state = find(name, definition)
     started = time.monotonic()
-    if not state.folder.is_dir():
-        console.say(f"lab {state.identity.name}: nothing to remove")
-        return
+    kept = state.folder.is_dir()
     with state.lock():
-        removed = _remove(state)
-        if everything:
+        removed = remove(state, console.say)
+        if everything and kept:
             removed.append(str(state.folder))
-    if everything:
+    if everything or not kept:
         shutil.rmtree(state.folder)
     if removed:
         console.say(f"lab {state.identity.name}: removed in {time.monotonic() - started:.1f} s")
@@ -35,12 +35,15 @@ def run(name: str, definition: str, *, everything: bool) -> None:
         console.say(f"lab {state.identity.name}: nothing to remove")
 
 
-def _remove(state: State) -> list[str]:
+def remove(state: State, sink: LineSink) -> list[str]:
+    """Remove what a lab has on this host; returns what that was, in words. Nothing there is no error."""
     removed: list[str] = []
     site = state.load_site()
     if site is not None and state.definition.is_file():
-        topology = derive(load(state.definition))
-        removed = choice.make(site, topology).remove_all(console.say)
+        removed = choice.make(site, derive(load(state.definition))).remove_all(sink)
+    elif os.geteuid() == 0:
+        # Somebody removed the lab's folder: containers and network are still known by the lab's names.
+        removed = choice.unknown_containers(state.identity).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
     for name in MADE_BY_UP:
         path = state.folder / name

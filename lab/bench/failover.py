@@ -1,0 +1,118 @@
+"""How long a fault on the VIP's holder is felt: several settings of the load balancer in turn on one running lab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.bench.figures import Spread, collect
+from lab.bringup import scripts
+from lab.command import LineSink
+from lab.context import Lab
+from lab.definition import Definition, load
+from lab.plan import render
+from lab.plan.promises import Fault, promise, shown
+from lab.provisioning import Script, gather, run_step
+from lab.timeline import Timeline
+from lab.topology import Topology, derive
+from lab.verify.cases import named
+from lab.verify.runner import run as run_cases
+from lab.verify.view import LabView
+from lab.waiting import wait_for
+
+#: What is compared: the three ways in which a haproxy can be gone.
+FAULTS = (Fault.STOP, Fault.KILL, Fault.CRASH)
+
+#: The steps that carry a setting of the load balancer.
+STEPS = ("haproxy", "keepalived")
+
+#: Seconds until the best master holds the VIP under new settings: the slowest definition checks every three seconds.
+SETTLE_SECONDS = 90.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault under one definition's settings. ``spread`` is None when no round could tell."""
+
+    settings: str
+    fault: str
+    promised: str
+    spread: Spread | None
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FailoverBench:
+    """``sources`` are the definitions whose ``keepalived`` and ``haproxy`` (and priorities) are compared."""
+
+    lab: Lab
+    sources: Sequence[Path]
+    timeline: Timeline
+    sink: LineSink
+
+    def run(self, rounds: int) -> list[Row]:
+        """A row a setting and fault; the lab has its own settings again at the end, whatever happened."""
+        rows: list[Row] = []
+        try:
+            for source in self.sources:
+                rows += self._under(load(source), rounds)
+        finally:
+            with self.timeline.phase("own settings again"):
+                self._apply(self.lab.topology, scripts(self.lab))
+        return rows
+
+    def _under(self, settings: Definition, rounds: int) -> list[Row]:
+        topology = derive(borrowed(self.lab.definition, settings))
+        files = render(topology, self.lab.site)
+        rendered = {
+            (node.name, step): Script(step, node.name, files[f"nodes/{node.name}/{step}.sh"].content)
+            for node in topology.masters
+            for step in STEPS
+        }
+        with self.timeline.phase(f"settings of {settings.name}"):
+            self._apply(topology, rendered)
+        view = LabView(topology, self.lab.machines, self.lab.provider, self.lab.state.folder, self.lab.kubernetes)
+        rows = []
+        for fault in FAULTS:
+            with self.timeline.phase(f"{settings.name}: {fault.value}"):
+                done = run_cases(named([fault.value]), view, self.sink, kind="bench", rounds=rounds)
+            seen = [check.values for case in done.cases for check in case.verdicts if "outage_s" in check.values]
+            spread = collect({"outage": values["outage_s"]} for values in seen).get("outage")
+            promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)
+            rows.append(
+                Row(settings.name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
+            )
+        return rows
+
+    def _apply(self, topology: Topology, rendered: dict[tuple[str, str], Script]) -> None:
+        """Run the steps on all masters at once, then wait until the best one holds the VIP."""
+
+        def balance(node: str) -> None:
+            for step in STEPS:
+                run_step(self.lab.machines[node], rendered[node, step], self.timeline)
+
+        with ThreadPoolExecutor(max_workers=len(topology.masters)) as pool:
+            gather([pool.submit(balance, node.name) for node in topology.masters])
+        best = topology.ranked[0].name
+        wait_for(
+            f"{best} to hold the virtual IP alone",
+            lambda: self.lab.status().holders,
+            lambda holders: holders == (best,),
+            seconds=SETTLE_SECONDS,
+            interval=1.0,
+        )
+
+
+def borrowed(own: Definition, settings: Definition) -> Definition:
+    """``own`` with another definition's load balancer; priorities too, where both have as many masters. Pure."""
+    theirs = [node for node in derive(settings).masters]
+    mine = [node for node in own.nodes if node.role == "master"]
+    nodes = own.nodes
+    if len(theirs) == len(mine):
+        given = {node.name: other.priority for node, other in zip(mine, theirs, strict=True)}
+        nodes = tuple(
+            node.model_copy(update={"priority": given[node.name]}) if node.name in given else node for node in own.nodes
+        )
+    return own.model_copy(update={"keepalived": settings.keepalived, "haproxy": settings.haproxy, "nodes": nodes})

@@ -1,0 +1,106 @@
+"""``./inv bench up`` and ``./inv bench failover``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab import console
+from lab.bench.bringup import UpBench
+from lab.bench.failover import FailoverBench, Row
+from lab.bench.figures import Spread, as_data
+from lab.bench.plot import plot
+from lab.commands.destroy import remove
+from lab.commands.up import source_of
+from lab.commands.verify import view
+from lab.context import FOLDER, open_lab
+from lab.definition import load
+from lab.errors import UsageError
+from lab.identity import Identity
+from lab.state import State
+from lab.timeline import Timeline
+from lab.verify.ledger import heal_open
+
+#: The definitions whose load balancers are compared.
+COMPARED = ("ha.yaml", "article.yaml", "kubeadm-doc.yaml")
+
+
+def run(what: str, rounds: int, name: str, definition: str, provider: str) -> None:
+    """Measure, print a table, keep JSON and a plot."""
+    if rounds < 1:
+        raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
+    if what == "up":
+        _up(rounds, name, definition, provider)
+    elif what == "failover":
+        _failover(rounds, name, definition)
+    else:
+        raise UsageError(f"bench {what}: no such bench", "./inv bench up, or ./inv bench failover")
+
+
+def _up(rounds: int, name: str, definition: str, provider: str) -> None:
+    source = source_of(definition)
+    wanted = load(source)
+    state = State(Identity(name or f"{wanted.name}-bench", FOLDER))
+    with state.lock(), console.Progress(f"bench up: {rounds} rounds") as progress:
+        bench = UpBench(
+            wanted,
+            source,
+            state,
+            provider or wanted.provider,
+            progress,
+            lambda state: remove(state, lambda line: progress.line("", line)),
+        )
+        spreads = bench.run(rounds)
+    folder = _folder(state, "bench-up")
+    _keep(folder, f"up, {rounds} rounds", {"figures": as_data(spreads)}, spreads)
+    console.table(
+        f"up, {rounds} rounds",
+        ["phase", "median", "min", "max", "rounds"],
+        [[key, *spread.shown()] for key, spread in spreads.items()],
+    )
+    console.say(f"kept in {folder}")
+
+
+def _failover(rounds: int, name: str, definition: str) -> None:
+    lab = open_lab(name, definition)
+    heal_open(view(lab), console.say)
+    with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
+        timeline = Timeline(progress)
+        sources = [FOLDER / "configs" / file for file in COMPARED]
+        rows = FailoverBench(lab, sources, timeline, timeline.line).run(rounds)
+    spreads = {f"{row.settings} {row.fault}": row.spread for row in rows if row.spread is not None}
+    folder = _folder(lab.state, "bench-failover")
+    told = [
+        {"settings": row.settings, "fault": row.fault, "promised": row.promised, "verdicts": row.verdicts}
+        for row in rows
+    ]
+    _keep(folder, f"client outage, {rounds} rounds", {"rows": told, "figures": as_data(spreads)}, spreads)
+    console.table(
+        f"Client outage when haproxy goes away on the holder, {rounds} rounds",
+        ["settings", "fault", "promised", "median", "min", "max", "rounds", "verdicts"],
+        [[row.settings, row.fault, row.promised, *_shown(row), _tally(row)] for row in rows],
+    )
+    console.say(f"kept in {folder}")
+
+
+def _shown(row: Row) -> list[str]:
+    return row.spread.shown() if row.spread is not None else ["–", "–", "–", "0"]
+
+
+def _tally(row: Row) -> str:
+    return ", ".join(f"{row.verdicts.count(word)} {word}" for word in dict.fromkeys(row.verdicts))
+
+
+def _folder(state: State, kind: str) -> Path:
+    folder = state.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _keep(folder: Path, title: str, data: Mapping[str, object], spreads: Mapping[str, Spread]) -> None:
+    host = {"processors": os.cpu_count(), "load": os.getloadavg()[0]}
+    (folder / "bench.json").write_text(json.dumps({"title": title, "host": host, **data}, indent=1) + "\n")
+    (folder / "bench.svg").write_text(plot(title, spreads))
