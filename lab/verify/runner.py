@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 from lab.command import LineSink
@@ -63,12 +64,11 @@ def run(cases: Sequence[Case], view: LabView, sink: LineSink, *, kind: str = "ve
     folder = new_folder(view, kind)
     try:
         with History(folder / "history.jsonl") as history:
-            for number in range(1, rounds + 1):
-                for case in cases:
-                    name = case.name if rounds == 1 else f"{case.name}#{number}"
-                    sink(f"case {name}: {case.title}")
-                    if not _run_case(case, name, view, history, sink):
-                        break
+            for number, case in product(range(1, rounds + 1), cases):
+                name = case.name if rounds == 1 else f"{case.name}#{number}"
+                sink(f"case {name}: {case.title}")
+                if not _run_case(case, name, view, history, sink):
+                    break
     finally:
         found = judge(folder)
         store(folder, found)
@@ -127,6 +127,8 @@ def _cannot(case: Case, view: LabView) -> str:
         return "it needs a cluster, and this lab has none yet: ./inv up"
     if missing := case.needs - view.provider.capabilities:
         return f"provider {view.provider.name} cannot {', '.join(sorted(missing))}"
+    if len(view.ranking) < case.masters:
+        return f"it needs {case.masters} masters, and this lab has {len(view.ranking)}: nobody could take over"
     return ""
 
 

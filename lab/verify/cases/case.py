@@ -15,6 +15,7 @@ class Case:
     """One experiment: steady state, fault, observations, heal, and the checks that judge the record of it.
 
     ``shows`` says in a sentence what must be seen. ``fault`` is its name in faults.py ("" for none), for the oracle.
+    ``masters`` is how many there must be at least, for something to be left that can take over.
     ``run`` is called in the steady state, makes the fault (by ledger.applied) and returns when all was observed.
     """
 
@@ -26,5 +27,6 @@ class Case:
     checks: tuple[Check, ...]
     run: Callable[[Stage], None]
     kubernetes: bool = False
+    masters: int = 2
     needs: frozenset[Capability] = frozenset()
     lease: str = ""

@@ -46,4 +46,5 @@ API_SPREAD = Case(
     checks=(STEADY_ANSWERS, STEADY_HOLDER, AUDIT_SHARE, SESSIONS),
     run=run,
     kubernetes=True,
+    masters=1,
 )

@@ -1,0 +1,129 @@
+"""Small pieces: merged verdicts, clocks, histories, rates, scripts of faults."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.errors import LabError
+from lab.verify import clock, outage
+from lab.verify.faults import SCRIPTS, make, possible
+from lab.verify.history import History, load
+from lab.verify.recorded import Connection
+from lab.verify.verdict import Outcome, Verdict, merge
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "merged"),
+    [
+        ("", "unknown"),
+        ("pass", "pass"),
+        ("pass pass", "pass"),
+        ("pass unknown", "unknown"),
+        ("unknown fail pass", "fail"),
+    ],
+)
+def test_fail_outweighs_unknown_outweighs_pass(outcomes: str, merged: str) -> None:
+    assert merge(Outcome(word) for word in outcomes.split()) == merged
+    assert [int(Outcome(word).status) for word in ("pass", "fail", "unknown")] == [0, 1, 2]
+    assert Verdict("c", Outcome.PASS, "", "", "").values == {}
+
+
+def test_the_quickest_exchange_tells_the_clock() -> None:
+    offset = clock.from_exchanges([(10.0, 15.4, 10.9), (20.0, 25.011, 20.02), (30.0, 35.5, 30.5)])
+    assert offset.seconds == pytest.approx(5.001) and offset.error == pytest.approx(0.01)
+
+
+def test_a_history_can_be_read_while_it_is_written_and_after_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    with History(path) as history:
+        history.begin("one")
+        history.add("note", text="a")
+        history.hear("master1", '{"kind": "holder", "t": 5.5, "holds": true}')
+        history.hear("master1", "not a record")
+        history.hear("master1", '{"kind": "x", "t": 1, "case": "forged", "source": "forged", "r": 0}')
+        history.begin("two")
+        history.add("note", text="b")
+        found = load(path)
+    assert [len(records) for records in found.values()] == [4, 1]
+    assert (found["one"][1]["source"], found["one"][1]["t"]) == ("master1", 5.5)
+    assert found["one"][2]["text"] == "not a record"
+    assert found["one"][3]["source"] == "master1" and found["one"][3]["r"] > 1
+    path.write_text(path.read_text() + '{"case": "two", "ki')
+    assert len(load(path)["two"]) == 1
+    path.write_text('{"half\n' + path.read_text())
+    with pytest.raises(LabError, match=r"history\.jsonl:1"):
+        load(path)
+
+
+def test_waiting_ends_with_the_record_or_with_the_deadline(tmp_path: Path) -> None:
+    with History(tmp_path / "h") as history:
+        history.begin("c")
+        timer = threading.Timer(0.05, lambda: history.add("note", text="now"))
+        timer.start()
+        assert history.wait(lambda records: bool(records), 5.0)
+        assert not history.wait(lambda records: len(records) > 1, 0.05)
+        timer.join()
+
+
+def connections(*spans: tuple[float, float]) -> list[Connection]:
+    return [Connection(start + late, 0.01, late, "ok") for start, late in spans]
+
+
+def test_a_connection_started_late_was_started() -> None:
+    steady = [(n / 50, 0.0) for n in range(100)]
+    stalled = [(at, max(0.0, 0.7 - at) if 0.4 <= at < 0.7 else 0.0) for at, _ in steady]
+    skipped = [(at, 0.0) for at, _ in steady if not 0.4 <= at < 0.7]
+    assert outage.worst_rate(connections(*steady), 0.0, 2.0) == 50
+    assert outage.worst_rate(connections(*stalled), 0.0, 2.0) == 50
+    assert outage.worst_rate(connections(*skipped), 0.0, 2.0) == 35
+    assert outage.longest_pause(connections(*stalled), 0.5, 0.6) == pytest.approx(0.32)
+
+
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), min_size=1, max_size=60))
+def test_an_outage_spans_all_failures_and_nothing_after(given: list[tuple[float, bool]]) -> None:
+    made = [Connection(at, 0.01, 0.0, "ok" if good else "refused") for at, good in sorted(given)]
+    found = outage.find(made)
+    bad = [c.start for c in made if c.outcome != "ok"]
+    assert (found is None) == (not bad)
+    if found is not None:
+        assert found.start == bad[0] and found.failures == len(bad)
+        assert found.end is None or found.end >= bad[-1]
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.floats(0, 1)), max_size=40))
+def test_the_clients_own_pauses_are_never_more_than_the_latency(given: list[tuple[float, float, float]]) -> None:
+    made = sorted((Connection(a, b, c, "ok") for a, b, c in given), key=lambda connection: connection.start)
+    for before, after in zip(made, outage.excused(made), strict=True):
+        assert -1e-9 <= after.latency <= before.latency
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_scripts_of_faults_are_good_shell(name: str) -> None:
+    scripts = SCRIPTS[name]
+    for text in (scripts.before, scripts.change, scripts.undo):
+        done = subprocess.run(
+            ["shellcheck", "-s", "bash", "-"], input=f"set -eu\n{text}\n", text=True, capture_output=True
+        )
+        assert done.returncode == 0, done.stdout
+        assert "pkill" not in text and "killall" not in text
+
+
+def test_faults_by_name_and_by_what_the_provider_can() -> None:
+    assert make("power-cut", "master1").silences and not make("haproxy-stop", "master1").silences
+    assert "pause" not in possible(frozenset()) and "power-cut" in possible(frozenset())
+    with pytest.raises(LabError, match="no such fault"):
+        make("nonsense", "master1")
+
+
+def test_the_ledgers_names_can_all_be_made() -> None:
+    for name in (*possible(frozenset()), "pause", "test-pods"):
+        fault = make(name, "master2")
+        assert (fault.name, fault.node) == (name, "master2")
+        assert json.dumps(fault.name)

@@ -1,0 +1,160 @@
+"""A run without a lab: probes that tell what they are told to, in real time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.errors import LabError
+from lab.verify import cases, runner
+from lab.verify.cases import named, usual
+from lab.verify.cases.case import Case
+from lab.verify.checks.client import STEADY_CLIENT
+from lab.verify.checks.vip import STEADY_HOLDER
+from lab.verify.ledger import Ledger, applied
+from lab.verify.stage import Stage
+from lab.verify.verdict import Outcome
+from tests.verify.test_ledger import FakeFault
+
+
+class FakeProbes:
+    """Tells fifty good connections a second and that the first master holds the VIP; ``failing`` makes them fail."""
+
+    failing = False
+
+    def __init__(self, view: Any, history: Any) -> None:
+        self.history, self.ended = history, threading.Event()
+        self.thread = threading.Thread(target=self.tell, daemon=True)
+
+    def clocks(self) -> None:
+        """All clocks are this host's."""
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def tell(self) -> None:
+        number, begin = 0, time.time()
+        while not self.ended.wait(max(0.0, begin + number / 50 - time.time())):
+            at = begin + number / 50
+            outcome = "refused" if self.failing else "ok"
+            self.history.add("probe", source="worker1", t=at, latency=0.001, late=0.0, outcome=outcome)
+            if number % 5 == 0:
+                for node, holds in (("master1", True), ("master2", False)):
+                    self.history.add("holder", source=node, t=at, holds=holds, why="beat", late=0.0)
+            number += 1
+
+    def check(self) -> None:
+        """They never end by themselves."""
+
+    def stop(self) -> None:
+        self.ended.set()
+        if self.thread.is_alive():
+            self.thread.join(5)
+
+
+@pytest.fixture
+def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(runner, "Probes", FakeProbes)
+    monkeypatch.setattr(runner, "STEADY", 1.2)
+    monkeypatch.setattr(runner, "SETTLE", 2.0)
+    keepalived = SimpleNamespace(preempt=True)
+    ranking = tuple(SimpleNamespace(name=f"master{n}", priority=200 - n) for n in (1, 2))
+    topology = SimpleNamespace(workers=(), vip="10.0.0.9", port=1, definition=SimpleNamespace(keepalived=keepalived))
+    provider = SimpleNamespace(name="fake", capabilities=frozenset())
+    yield SimpleNamespace(
+        state=tmp_path, ranking=ranking, topology=topology, provider=provider, machines={}, kubernetes=False
+    )
+
+
+def case(run: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch, **more: Any) -> Case:
+    made = Case("mine", "a case", "nothing", "", "", (STEADY_CLIENT, STEADY_HOLDER), run, **more)
+    monkeypatch.setitem(cases.CASES, "mine", made)
+    return made
+
+
+def go(view: Any, *chosen: Case, rounds: int = 1) -> tuple[runner.Run, list[str]]:
+    said: list[str] = []
+    return runner.run(chosen, view, said.append, rounds=rounds), said
+
+
+def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    done, _ = go(view, case(lambda stage: stage.watch(0.3), monkeypatch), rounds=2)
+    assert [(c.case, c.outcome) for c in done.cases] == [("mine#1", Outcome.PASS), ("mine#2", Outcome.PASS)]
+    assert done.folder.parent == view.state / "runs" and done.folder.name.endswith("-verify")
+    kept = json.loads((done.folder / "verdict.json").read_text())
+    assert kept["outcome"] == "pass" and len(kept["cases"]) == 2
+
+
+def test_no_fault_is_made_in_an_unsteady_lab(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeProbes, "failing", True)
+    done, said = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch))
+    assert done.outcome is Outcome.UNKNOWN
+    assert any("waiting for the steady state" in line for line in said)
+
+
+def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = FakeFault()
+
+    def run(stage: Stage) -> None:
+        with applied(fault, stage.view, stage.history):
+            raise LabError("the machine is gone")
+
+    done, said = go(view, case(run, monkeypatch))
+    assert done.outcome is Outcome.UNKNOWN and "the machine is gone" in done.cases[0].reason
+    assert fault.done[-1] == "heal" and any("the machine is gone" in line for line in said)
+
+
+def test_an_interrupt_heals_and_still_leaves_verdicts(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = FakeFault()
+
+    def run(stage: Stage) -> None:
+        with applied(fault, stage.view, stage.history):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(view, case(run, monkeypatch))
+    assert fault.done[-1] == "heal"
+    (folder,) = (view.state / "runs").iterdir()
+    assert json.loads((folder / "verdict.json").read_text())["cases"][0]["case"] == "mine"
+
+
+def test_a_fault_that_cannot_be_healed_ends_the_run(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(stage: Stage) -> None:
+        with applied(FakeFault(fails="heal"), stage.view, stage.history):
+            pass
+
+    done, said = go(view, case(run, monkeypatch), rounds=3)
+    assert len(done.cases) == 1 and done.outcome is Outcome.UNKNOWN
+    assert Ledger.of(view).entries() and any("the run ends here" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"kubernetes": True}, "needs a cluster"),
+        ({"masters": 3}, "nobody could take over"),
+        ({"needs": frozenset({"pause"})}, "provider fake cannot pause"),
+    ],
+)
+def test_what_the_lab_cannot_be_put_through_is_unknown_with_the_reason(
+    view: Any, monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], why: str
+) -> None:
+    done, _ = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch, **more))
+    assert done.outcome is Outcome.UNKNOWN and why in done.cases[0].reason
+
+
+def test_cases_by_name_and_by_what_the_lab_is() -> None:
+    assert [c.name for c in usual(True, frozenset())] == ["haproxy-failover", "api-spread", "scheduler-failover"]
+    assert [c.name for c in usual(True, frozenset(), masters=1)] == ["api-spread"]
+    assert not any(c.kubernetes for c in usual(False, frozenset()))
+    assert "pause" not in [c.name for c in usual(False, frozenset())]
+    with pytest.raises(LabError, match="no such case: nonsense") as error:
+        named(["power-cut", "nonsense"])
+    assert int(error.value.status) == 64
