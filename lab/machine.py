@@ -85,7 +85,7 @@ class Machine:
         remote = shlex.join(["sudo", "-n", "bash", "-s", "--", *args])
         return run(
             [*self.channel.ssh(self.name), remote],
-            stdin=script,
+            stdin=whole(script),
             timeout=timeout,
             sink=sink,
             machine=self.name,
@@ -105,6 +105,14 @@ class Machine:
             label=f"{shlex.join(argv)} (on {self.name})",
             stdin=stdin,
         )
+
+
+def whole(script: str) -> str:
+    """The script as one function and its call: bash then reads all of it before any of it runs.
+
+    Without that a program of the script that reads its standard input would eat the rest of the script.
+    """
+    return f'halab_script() {{\n{script}\n}}\nhalab_script "$@" < /dev/null\n'
 
 
 def _first_line(script: str) -> str:

@@ -93,3 +93,7 @@ def test_a_probe_has_a_connection_of_its_own(log: Path) -> None:
     words = log.read_text().split()
     # Of several values ssh takes the first (ssh_config(5)).
     assert words.index("ControlPath=none") < words.index("ControlPath=/run/halab/x/%C")
+
+
+def test_a_program_that_reads_its_input_does_not_eat_the_rest_of_the_script(log: Path) -> None:
+    assert machine().run("cat\necho after\n").check().stdout == "after\n"

@@ -107,7 +107,7 @@ class FailoverBench:
 
 def borrowed(own: Definition, settings: Definition) -> Definition:
     """``own`` with another definition's load balancer; priorities too, where both have as many masters. Pure."""
-    theirs = [node for node in derive(settings).masters]
+    theirs = list(derive(settings).masters)
     mine = [node for node in own.nodes if node.role == "master"]
     nodes = own.nodes
     if len(theirs) == len(mine):

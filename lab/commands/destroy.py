@@ -10,6 +10,7 @@ from lab import console
 from lab.command import LineSink
 from lab.context import find
 from lab.definition import load
+from lab.errors import LabError
 from lab.providers import choice
 from lab.state import State
 from lab.topology import derive
@@ -38,9 +39,14 @@ def run(name: str, definition: str, *, everything: bool) -> None:
 def remove(state: State, sink: LineSink) -> list[str]:
     """Remove what a lab has on this host; returns what that was, in words. Nothing there is no error."""
     removed: list[str] = []
-    site = state.load_site()
-    if site is not None and state.definition.is_file():
-        removed = choice.make(site, derive(load(state.definition))).remove_all(sink)
+    try:
+        site = state.load_site()
+        topology = derive(load(state.definition)) if state.definition.is_file() else None
+    except LabError as error:
+        sink(f"what the lab was made of cannot be read, so that it is looked for by its name: {error.message}")
+        site, topology = None, None
+    if site is not None and topology is not None:
+        removed = choice.make(site, topology).remove_all(sink)
     elif os.geteuid() == 0:
         # Somebody removed the lab's folder: containers and network are still known by the lab's names.
         removed = choice.unknown_containers(state.identity).remove_all(sink)

@@ -7,7 +7,8 @@ from lab.definition.models import Keepalived
 #: Advertisements that a backup waits for in vain before it takes over (RFC 5798, 6.1: Master_Down_Interval).
 DOWN_ADVERTS = 3
 
-#: Seconds by which the skews of two successive backups must differ, or both take over (measured: 8 ms apart they did, once in 15 rounds).
+#: Seconds by which the skews of two successive backups must differ, or both may take over.
+#: Measured: 8 ms apart they did, in 1 round of 15.
 SAFE_SKEW_GAP = 0.04
 
 #: keepalived's bounds for an effective priority.

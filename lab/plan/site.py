@@ -15,7 +15,7 @@ class Site:
     ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
     where there is none; ``seed_hook`` is the command that gives a new container its images. For libvirt, ``daemon`` is
     system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and ``image`` the box's disk on
-    this host ("" = Vagrant brings a public box). All fields but the identity are plain text, so that a site can be stored.
+    this host ("" = Vagrant brings a public box). All fields but the identity are plain text, so that it can be stored.
     """
 
     identity: Identity
