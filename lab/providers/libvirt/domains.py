@@ -109,12 +109,7 @@ def remove(domain: Any) -> None:
     """Cut its power and forget it, with its snapshots' records and saved memory; its disks are volumes of their own."""
     libvirt = virt.library()
     cut(domain)
-    domain.undefineFlags(
-        libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-        | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-        | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    )
+    domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
 
 
 def _unless_off(domain: Any, action: Callable[[], object]) -> None:

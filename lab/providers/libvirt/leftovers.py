@@ -108,9 +108,7 @@ def find(connection: Any, prefix: str) -> list[str]:
     """All that this libvirt has of the lab, in words."""
     found = [f"machine {domain.name()}" for domain in virt.named(connection.listAllDomains(), prefix)]
     found += [f"volume {volume.name()}" for volume in volumes.mine(connection, prefix)]
-    for network in virt.named(connection.listAllNetworks(), prefix):
-        leases = len(network.DHCPLeases()) if network.isActive() else 0
-        found.append(f"network {network.name()}" + (f" ({leases} leases)" if leases else ""))
+    found += [f"network {network.name()}" for network in virt.named(connection.listAllNetworks(), prefix)]
     return found
 
 

@@ -1,0 +1,111 @@
+"""The Vagrantfile of virtual machines on four kinds of hosts, pinned, and judged by Vagrant with the real plugin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lab.definition import parse
+from lab.identity import Identity
+from lab.plan import Site, render, write
+from lab.topology import Topology, derive
+
+NODES = """
+name: ha
+nodes:
+  - {name: master1, role: master}
+  - {name: master2, role: master, cpus: 4}
+  - {name: master3, role: master, memory: 4096}
+  - {name: worker1, role: worker}
+"""
+
+PUBLIC = """
+machine: {box: {name: debian/bookworm64, version: 12.20250126.1, url: 'https://boxes.example/bookworm.json',
+  checksum: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}}
+"""
+
+BUILT = Site(
+    Identity("ha", Path("/home/somebody/halab")),
+    "libvirt",
+    driver="kvm",
+    interface="eth1",
+    box_name="halab-libvirt-0123456789abcdef",
+    box_version="1.0.0",
+    box_url="file:///cache/box/libvirt-0123456789abcdef/catalogue.json",
+    payload="/cache/payload",
+    libvirt_uri="qemu:///system",
+    daemon="system",
+    image="/cache/box/libvirt-0123456789abcdef/box.img",
+)
+
+SITES = {
+    "kvm": (NODES, BUILT),
+    "emulation": (NODES, replace(BUILT, driver="qemu", daemon="private", emulator="/x/emulator.sh", payload="")),
+    "remote": (NODES, replace(BUILT, daemon="remote", libvirt_uri="qemu+ssh://somebody@far/system")),
+    "public": (
+        NODES + PUBLIC,
+        replace(
+            BUILT,
+            box_name="debian/bookworm64",
+            box_version="12.20250126.1",
+            box_url="https://boxes.example/bookworm.json",
+            image="",
+        ),
+    ),
+}
+
+
+def rendered(kind: str) -> tuple[Topology, dict[str, str]]:
+    """All files of one kind of lab."""
+    text, site = SITES[kind]
+    topology = derive(parse(text))
+    return topology, {name: file.content for name, file in render(topology, site).items()}
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_it_is_rendered_as_before(kind: str, golden: Callable[[Path, dict[str, str]], None]) -> None:
+    _, files = rendered(kind)
+    golden(Path(__file__).parent / "golden" / kind, {"Vagrantfile": files["Vagrantfile"]})
+
+
+@pytest.mark.parametrize("kind", SITES)
+def test_vagrant_accepts_it(kind: str, tmp_path: Path) -> None:
+    text, site = SITES[kind]
+    if site.payload:  # the plugin wants a folder that is handed to the machines to exist
+        (tmp_path / "payload").mkdir()
+        site = replace(site, payload=str(tmp_path / "payload"))
+    write(render(derive(parse(text)), site), tmp_path)
+    done = vagrant(tmp_path, "validate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "successfully" in done.stdout
+
+
+def test_vagrant_would_not_accept_just_anything(tmp_path: Path) -> None:
+    text, site = SITES["kvm"]
+    write(render(derive(parse(text)), site), tmp_path)
+    file = tmp_path / "Vagrantfile"
+    file.write_text(file.read_text().replace("libvirt.memory =", "libvirt.memori ="))
+    done = vagrant(tmp_path, "validate")
+    assert done.returncode != 0
+    assert "memori" in done.stdout + done.stderr
+
+
+def vagrant(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Vagrant on a rendered lab, with a home of its own."""
+    if shutil.which("vagrant") is None:
+        pytest.fail("not installed, so nothing was judged: vagrant (./inv installs it)")
+    env = {
+        **os.environ,
+        "VAGRANT_HOME": str(folder / "home"),
+        "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+    }
+    return subprocess.run(
+        ["vagrant", *args], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
