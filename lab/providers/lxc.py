@@ -18,6 +18,9 @@ from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
+#: Where LXC leaves an empty lock file for every container that there ever was, below the container path's own name.
+LOCKS = Path("/run/lxc/lock")
+
 #: Seconds in which a container shuts down in good order before it counts as stuck (systemd's own stop limit is 90).
 STOP_SECONDS = 100
 
@@ -128,6 +131,7 @@ class LxcProvider:
         stopped = self._lxc("wait", "--name", folder.name, "--state", "STOPPED", "--timeout", "10")
         stopped.check(f"{folder.name} still runs, so its files were not touched: try again")
         shutil.rmtree(folder)
+        (LOCKS / folder.relative_to("/").with_name(f".{folder.name}")).unlink(missing_ok=True)
         return f"container {folder.name}"
 
     def _containers(self) -> list[Path]:
