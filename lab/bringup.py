@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
 
-#: What cannot change while machines exist: the parts of the definition that they were born with.
-FIXED = ("network", "nodes", "provider")
+#: The parts of a definition that may change under a running lab: their steps run again. With all else machines are born.
+CHANGEABLE = frozenset({"keepalived", "haproxy"})
 
 
 @dataclass(frozen=True)
 class Bringup:
-    """One run of ``up``. ``wanted`` is the provider asked for ("auto", "lxc", "libvirt")."""
+    """One run of ``up``. ``wanted`` is the provider asked for: auto, lxc or libvirt.
+
+    ``heal`` ends the faults that an interrupted verification left open; it is called once the machines run.
+    """
 
     definition: Definition
     source: Path
@@ -35,6 +39,7 @@ class Bringup:
     stage: Stage
     timeline: Timeline
     refresh: bool = False
+    heal: Callable[[Lab], object] = lambda lab: None
 
     def run(self) -> tuple[Lab, Status, list[str]]:
         """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
@@ -43,6 +48,7 @@ class Bringup:
         done = self._render(site)
         lab = assemble(self.definition, self.state, site)
         done += self._boot(lab)
+        self.heal(lab)
         stage = max(self.stage, self.state.stage or self.stage, key=lambda stage: stage.order)
         self.state.write("stage", stage)
         if stage is Stage.MACHINES:
@@ -57,7 +63,7 @@ class Bringup:
         from lab.definition import load
 
         old, new = load(self.state.definition).model_dump(mode="json"), self.definition.model_dump(mode="json")
-        changed = [part for part in FIXED if old.get(part) != new.get(part)]
+        changed = [part for part in new if part not in CHANGEABLE and old.get(part) != new.get(part)]
         if changed:
             raise UsageError(
                 f"lab {self.state.identity.name} exists with another definition: {', '.join(changed)} changed",
@@ -72,6 +78,11 @@ class Bringup:
                 raise UsageError(
                     f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}",
                     "./inv destroy first",
+                )
+            if self.stage.has_kubernetes and not known.payload:
+                raise UsageError(
+                    f"the emulated machines of lab {self.state.identity.name} were made without Kubernetes",
+                    f"./inv destroy --lab {self.state.identity.name}, then ./inv up without --until",
                 )
             return known
         return make_site(

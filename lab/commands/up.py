@@ -8,13 +8,15 @@ from pathlib import Path
 from lab import console
 from lab.bringup import Bringup
 from lab.commands.show import machines_table, phases_table
-from lab.context import DEFAULT_DEFINITION, FOLDER
+from lab.commands.verify import view
+from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
 from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
+from lab.verify.ledger import heal_open
 
 PROVIDERS = ("auto", "libvirt", "lxc")
 
@@ -29,7 +31,7 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     started = time.strftime("%Y%m%d-%H%M%S")
     with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
-        work = Bringup(wanted, source, state, provider or wanted.provider, stage, timeline, refresh)
+        work = Bringup(wanted, source, state, provider or wanted.provider, stage, timeline, refresh, heal)
         try:
             made, status, done = work.run()
         finally:
@@ -43,6 +45,11 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     nothing = "" if done else "; nothing had to change"
     answers = f"{status.endpoint} answers, held by {', '.join(status.holders)}" if status.holders else "machines run"
     console.say(f"{answers}; {timeline.elapsed:.1f} s{nothing}", "green bold")
+
+
+def heal(lab: Lab) -> None:
+    """End the faults that an interrupted verification left open."""
+    heal_open(view(lab), console.say)
 
 
 def source_of(definition: str) -> Path:
