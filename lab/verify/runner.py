@@ -147,6 +147,7 @@ def _steady(stage: Stage, case: Case) -> bool:
         doubts = [verdict for verdict in found if verdict.outcome is not Outcome.PASS]
         if not doubts or time.monotonic() > deadline:
             stage.phase("steady", t=since)
+            stage.phase("settled", t=until)
             break
         stage.probes.check()
         if doubts[0].reason.partition(":")[0] != told:

@@ -42,8 +42,26 @@ def named(error: int | None) -> str:
     return REFUSED.get(error or 0) or errno.errorcode.get(error or 0, f"error {error}").lower()
 
 
-def exchange(address: tuple[str, int], context: ssl.SSLContext, request: bytes, stage: dict[str, str]) -> Steps:
+class Attempt:
+    """One connection under way. ``answered`` is when its answer was complete, 0.0 while it is not."""
+
+    __slots__ = ("answered", "deadline", "late", "outcome", "registered", "stage", "started", "steps", "wall")
+
+    def __init__(self, late: float) -> None:
+        self.wall = time.time()
+        self.started = time.monotonic()
+        self.deadline = self.started + TIMEOUT
+        self.late = late
+        self.stage = "connect"
+        self.answered = 0.0
+        self.outcome = ""
+        self.registered: Waiting | None = None
+        self.steps: Steps
+
+
+def exchange(address: tuple[str, int], context: ssl.SSLContext, request: bytes, attempt: Attempt) -> Steps:
     """One connection as steps: yields what it waits for (descriptor, event), returns the outcome."""
+    outcome = ""
     plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     plain.setblocking(False)
     try:
@@ -53,7 +71,7 @@ def exchange(address: tuple[str, int], context: ssl.SSLContext, request: bytes, 
             status = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if status:
             return named(status)
-        stage["at"] = "handshake"
+        attempt.stage = "handshake"
         with context.wrap_socket(plain, server_hostname=address[0], do_handshake_on_connect=False) as tls:
             while True:
                 try:
@@ -63,32 +81,44 @@ def exchange(address: tuple[str, int], context: ssl.SSLContext, request: bytes, 
                     yield tls.fileno(), selectors.EVENT_READ
                 except ssl.SSLWantWriteError:
                     yield tls.fileno(), selectors.EVENT_WRITE
-            stage["at"] = "answer"
+            attempt.stage = "answer"
             tls.send(request)
             answer = b""
-            while not complete(answer):
+            while True:
                 try:
                     piece = tls.recv(4096)
                 except ssl.SSLWantReadError:
                     yield tls.fileno(), selectors.EVENT_READ
                     continue
-                if not piece:
-                    break
                 answer += piece
-            words = answer.split(b" ", 2)
-            if len(words) < 3 or not words[0].startswith(b"HTTP/"):
-                return "closed"
-            return "ok" if words[1] == b"200" else "http " + words[1].decode("ascii", "replace")
-    except ssl.SSLEOFError:
-        return "closed"
-    except ssl.SSLError as error:
-        return "tls " + (error.reason or "error").lower()
-    except ConnectionError as error:
-        return named(error.errno)
+                # The server is left to close first: load balancers log each client that leaves early as an error.
+                if not outcome and (not piece or complete(answer)):
+                    outcome = meaning(answer)
+                    attempt.answered = time.monotonic()
+                    attempt.outcome = outcome
+                if not piece:
+                    return outcome
     except OSError as error:
-        return named(error.errno)
+        return outcome or failure(error)
     finally:
         plain.close()
+
+
+def failure(error: OSError) -> str:
+    """A short word for what broke a connection."""
+    if isinstance(error, ssl.SSLEOFError):
+        return "closed"
+    if isinstance(error, ssl.SSLError):
+        return "tls " + (error.reason or "error").lower()
+    return named(error.errno)
+
+
+def meaning(answer: bytes) -> str:
+    """The outcome that an answer stands for."""
+    words = answer.split(b" ", 2)
+    if len(words) < 3 or not words[0].startswith(b"HTTP/"):
+        return "closed"
+    return "ok" if words[1] == b"200" else "http " + words[1].decode("ascii", "replace")
 
 
 def complete(answer: bytes) -> bool:
@@ -101,21 +131,6 @@ def complete(answer: bytes) -> bool:
         if name.strip().lower() == b"content-length":
             return len(body) >= int(value)
     return False
-
-
-class Attempt:
-    """One connection under way."""
-
-    __slots__ = ("deadline", "late", "registered", "stage", "started", "steps", "wall")
-
-    def __init__(self, steps: Steps, stage: dict[str, str], late: float) -> None:
-        self.wall = time.time()
-        self.started = time.monotonic()
-        self.deadline = self.started + TIMEOUT
-        self.late = late
-        self.steps = steps
-        self.stage = stage
-        self.registered: Waiting | None = None
 
 
 class Probe:
@@ -160,8 +175,8 @@ class Probe:
 
     def begin(self, late: float) -> None:
         """Start one more connection."""
-        stage = {"at": "connect"}
-        attempt = Attempt(exchange(self.address, self.context, self.request, stage), stage, late)
+        attempt = Attempt(late)
+        attempt.steps = exchange(self.address, self.context, self.request, attempt)
         self.open.append(attempt)
         self.resume(attempt)
 
@@ -185,7 +200,7 @@ class Probe:
 
     def finish(self, attempt: Attempt, outcome: str) -> None:
         """Record a connection's end."""
-        latency = time.monotonic() - attempt.started
+        latency = (attempt.answered or time.monotonic()) - attempt.started
         self.forget(attempt)
         self.open.remove(attempt)
         emit(
@@ -204,7 +219,7 @@ class Probe:
             attempt = self.open[0]
             self.forget(attempt)
             attempt.steps.close()
-            self.finish(attempt, "timeout at " + attempt.stage["at"])
+            self.finish(attempt, attempt.outcome or "timeout at " + attempt.stage)
 
 
 def emit(record: dict[str, object]) -> None:

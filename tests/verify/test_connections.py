@@ -63,6 +63,7 @@ class Probe:
 
     def __init__(self, port: int, lifetime: float = 30.0, rate: int = 50) -> None:
         self.lines: list[dict[str, object]] = []
+        self.ended = False
         self.process = subprocess.Popen(
             [sys.executable, "-u", "-", "127.0.0.1", str(port), str(rate), str(lifetime)],
             stdin=subprocess.PIPE,
@@ -82,10 +83,14 @@ class Probe:
             with self.came:
                 self.lines.append(json.loads(line))
                 self.came.notify_all()
+        with self.came:
+            self.ended = True
+            self.came.notify_all()
 
     def wait(self, count: int, seconds: float = 20.0) -> None:
         with self.came:
-            assert self.came.wait_for(lambda: len(self.connections()) >= count, seconds), self.lines[-1:]
+            enough = self.came.wait_for(lambda: len(self.connections()) >= count or self.ended, seconds)
+            assert enough and not self.ended, self.lines[-1:]
 
     def connections(self) -> list[Connection]:
         found = [
@@ -149,9 +154,10 @@ def test_the_outage_of_a_stopped_server_is_measured(server: Server, certificate:
     finally:
         probe.stop()
     found = [c for c in probe.connections() if c.start < started + 0.8]
-    suffered = outage.find(found)
-    assert suffered is not None
-    assert suffered.seconds == pytest.approx(started - stopped, abs=0.06)
+    suffered = outage.find(found, outage.broken)
+    assert suffered is not None and suffered.seconds is not None
+    # Fifty a second measure to 20 ms; the rest is what a busy machine takes from stopping and starting to their stamps.
+    assert -0.05 < suffered.seconds - (started - stopped) < 0.25
     assert {c.outcome for c in found if c.outcome != "ok"} <= {"refused", "reset", "closed"}
 
 
@@ -159,7 +165,7 @@ def test_silence_ends_after_a_second_and_does_not_slow_the_schedule() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as silent:
         found = probing(silent.getsockname()[1], 30)
     assert {connection.outcome for connection in found} == {"timeout at handshake"}
-    assert all(1.0 <= connection.latency < 1.2 for connection in found)
+    assert all(1.0 <= connection.latency < 1.5 for connection in found)
     rate = (len(found) - 1) / (found[-1].start - found[0].start)
     assert 48 < rate < 52
 

@@ -56,8 +56,8 @@ def steady_answers(recorded: Recorded) -> Verdict:
 
 
 def _end_of_steady(recorded: Recorded) -> float:
-    """The next phase's beginning: of the preparations for the fault, or of whatever the case does instead."""
-    after = [recorded.phase(name) for name in ("fault", "requests", "end")]
+    """When it had been looked at for long enough; else the beginning of whatever phase came next."""
+    after = [recorded.phase(name) for name in ("settled", "fault", "requests", "end")]
     return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
 
 
@@ -91,7 +91,7 @@ def suffered(
         return outage.failed(connection) if answered < loaded else outage.broken(connection)
 
     connections = outage.between(outage.excused(recorded.connections), fault.begin - UNDER_WAY, end)
-    touched = [c for c in connections if c.start + c.latency >= fault.begin]
+    touched = [c for c in connections if c.start + c.latency >= fault.moment]
     return touched, outage.find(touched, bad), [connection for connection in touched if bad(connection)]
 
 
