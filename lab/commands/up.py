@@ -13,6 +13,7 @@ from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
 from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
+from lab.plan.show import risks
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
@@ -27,6 +28,8 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     stage = _stage(until)
     wanted = load(source)
     check_provider(provider)
+    for risk in risks(derive(wanted)):
+        console.warn(risk)
     state = State(Identity(lab or wanted.name, FOLDER))
     started = time.strftime("%Y%m%d-%H%M%S")
     with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
