@@ -17,6 +17,7 @@ from lab.plan.show import risks
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
+from lab.topology import derive
 from lab.verify.ledger import heal_open
 
 PROVIDERS = ("auto", "libvirt", "lxc")
