@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from lab.report import timeline
 from lab.report.timeline import Drawing
@@ -79,19 +80,19 @@ def _facts(recorded: Recorded) -> list[tuple[str, str]]:
     return facts
 
 
+@cache
+def _template() -> Template:
+    """The page's template, read once."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    strict = Environment(
+        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return strict.get_template("report.html.j2")
+
+
 def render(run: str, cases: Sequence[CaseVerdict], records: Mapping[str, Recorded]) -> str:
     """The whole page."""
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     outcome = merge(case.outcome for case in cases)
     counted = {str(kind): sum(case.outcome is kind for case in cases) for kind in Outcome}
     sections = [section(case, records.get(case.case, Recorded(()))) for case in cases]
-    return environment.get_template("report.html.j2").render(
-        run=run, outcome=outcome, counted=counted, sections=sections
-    )
+    return _template().render(run=run, outcome=outcome, counted=counted, sections=sections)

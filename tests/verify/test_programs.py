@@ -92,7 +92,7 @@ def test_sessions_are_read_from_the_stats_socket(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs a network namespace of its own")
 def test_the_watcher_tells_of_each_change_at_once() -> None:
-    words = ["unshare", "--net", sys.executable, "-u", "-c", programs.text("holders"), "10.9.8.7", "5", "60"]
+    words = ["unshare", "--net", sys.executable, "-u", "-c", programs.text("holders"), "10.9.8.7", "2", "60"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
         assert watcher.stdout is not None
 
