@@ -21,7 +21,7 @@ from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
 
-#: The parts of a definition that may change under a running lab: their steps run again. With all else machines are born.
+#: What may change in the definition of a running lab: the steps of these parts run again. All else is fixed.
 CHANGEABLE = frozenset({"keepalived", "haproxy"})
 
 
