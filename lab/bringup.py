@@ -15,6 +15,7 @@ from lab.plan import render, write
 from lab.plan.site import Site
 from lab.providers.base import MachineState
 from lab.provisioning import Provisioner, Script
+from lab.reach import wait_reachable
 from lab.siting import make_site
 from lab.stage import Stage
 from lab.state import State
@@ -106,6 +107,7 @@ class Bringup:
             with self.timeline.phase("machines"):
                 lab.provider.up(absent, self.timeline.line)
         self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+        wait_reachable(lab.machines.values())  # an earlier up may have ended while they booted
         return [f"started {name}" for name in absent]
 
     def _provision(self, lab: Lab, stage: Stage) -> list[str]:

@@ -11,6 +11,7 @@ from lab.errors import LabError, UsageError
 from lab.health import RESUME_SECONDS, settle
 from lab.providers.base import MachineState, Snapshots
 from lab.provisioning import gather
+from lab.reach import wait_reachable
 from lab.stage import Stage
 from lab.timeline import Timeline
 
@@ -37,6 +38,7 @@ def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
     _each(paused, "unpause", lab.provider.unpause, timeline)
     _each(off, "switch on", lab.provider.start, timeline)
     lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+    wait_reachable(lab.machines.values())
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
         return lab.status(), [*paused, *off]

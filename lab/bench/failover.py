@@ -18,6 +18,7 @@ from lab.provisioning import Script, gather, run_step
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
+from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.view import LabView
 from lab.waiting import wait_for
@@ -77,7 +78,7 @@ class FailoverBench:
         rows = []
         for fault in FAULTS:
             with self.timeline.phase(f"{settings.name}: {fault.value}"):
-                done = run_cases(named([fault.value]), view, self.sink, kind="bench", rounds=rounds)
+                done = run_cases(named([fault.value]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
             seen = [check.values for case in done.cases for check in case.verdicts if "outage_s" in check.values]
             spread = collect({"outage": values["outage_s"]} for values in seen).get("outage")
             promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)

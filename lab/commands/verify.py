@@ -9,6 +9,7 @@ from lab.context import Lab, open_lab
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
 from lab.verify.cases import named, usual
+from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.verdict import CaseVerdict, Outcome
 from lab.verify.view import LabView
@@ -24,12 +25,16 @@ def view(lab: Lab) -> LabView:
 def run(name: str, definition: str, cases: Sequence[str]) -> None:
     """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
     lab = open_lab(name, definition)
-    chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities)
+    chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
     if not chosen:
         raise LabError("there is no case for this lab")
+    seen = view(lab)
     with lab.state.lock():
-        done = run_cases(chosen, view(lab), console.say)
-        report = write_report(done.folder)
+        folder = new_folder(seen, "verify")
+        try:
+            done = run_cases(chosen, seen, console.say, folder)
+        finally:
+            report = write_report(folder)
     console.say("")
     console.table(
         f"Lab {lab.identity.name}",

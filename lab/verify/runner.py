@@ -53,15 +53,14 @@ def new_folder(view: LabView, kind: str) -> Path:
     raise LabError(f"no free name for a run folder in {view.state / 'runs'}", "look what fills it")
 
 
-def run(cases: Sequence[Case], view: LabView, sink: LineSink, *, kind: str = "verify", rounds: int = 1) -> Run:
-    """Run the cases one after another (all of them ``rounds`` times) and judge what was recorded.
+def run(cases: Sequence[Case], view: LabView, sink: LineSink, folder: Path, *, rounds: int = 1) -> Run:
+    """Run the cases one after another (all of them ``rounds`` times), record into ``folder`` and judge that.
 
     Faults that an earlier command left open are healed first. A case that breaks off is judged by what it recorded, and
     is *unknown* at best; a fault that could not be healed ends the run. Raises what heal_open raises; an interrupt goes
     on after everything was healed and verdict.json written.
     """
     heal_open(view, sink)
-    folder = new_folder(view, kind)
     try:
         with History(folder / "history.jsonl") as history:
             for number, case in product(range(1, rounds + 1), cases):

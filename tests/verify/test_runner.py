@@ -81,7 +81,7 @@ def case(run: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch, **more: 
 
 def go(view: Any, *chosen: Case, rounds: int = 1) -> tuple[runner.Run, list[str]]:
     said: list[str] = []
-    return runner.run(chosen, view, said.append, rounds=rounds), said
+    return runner.run(chosen, view, said.append, runner.new_folder(view, "verify"), rounds=rounds), said
 
 
 def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:

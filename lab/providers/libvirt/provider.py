@@ -22,6 +22,10 @@ from lab.providers.libvirt.private import PrivateDaemon
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
 
+#: Seconds (and missed signs of life) after which a connection to an emulated machine counts as dead.
+PATIENCE = 30
+
+
 @dataclass(frozen=True)
 class BoxImage:
     """The image of a locally built box; machines' disks are layers on it."""
@@ -89,8 +93,10 @@ class LibvirtProvider:
         """Known without asking: the management network gives each machine the same address every time."""
         jump = self.daemon.ssh_jump()
         through = f"\n  ProxyCommand ssh -W %h:%p {jump}" if jump else ""
+        # In ssh_config the first value wins: an emulated machine on a busy host takes its time to shake hands.
+        patience = f"\n  ConnectTimeout {PATIENCE}\n  ServerAliveCountMax {PATIENCE}" if self._emulated else ""
         hosts = [
-            f"Host {node}\n  HostName {self.virtual.management_address(position)}{through}"
+            f"Host {node}\n  HostName {self.virtual.management_address(position)}{through}{patience}"
             for position, node in enumerate(self.nodes)
         ]
         key = self.virtual.identity.state / "vagrant" / "insecure_private_key"
@@ -163,6 +169,10 @@ class LibvirtProvider:
         for line in removed:
             sink(f"removed {line}")
         return removed
+
+    @property
+    def _emulated(self) -> bool:
+        return self.virtual.driver == "qemu"
 
     def _notes(self) -> Notes:
         return Notes(self.virtual.identity.state / ".vagrant")
