@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError, UsageError
 from lab.health import RESUME_SECONDS, settle
+from lab.parallel import workers
 from lab.providers.base import MachineState, Snapshots
 from lab.provisioning import gather
 from lab.reach import wait_reachable
@@ -76,5 +76,5 @@ def _each(nodes: Sequence[str], phase: str, act: Callable[[str], None], timeline
         with timeline.phase(phase, node):
             act(node)
 
-    with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+    with workers(len(nodes)) as pool:
         gather([pool.submit(one, node) for node in nodes])

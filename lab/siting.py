@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lab.cache import Cache
 from lab.context import FOLDER
 from lab.definition import Definition
 from lab.identity import Identity
+from lab.parallel import workers
 from lab.payload import seed
 from lab.payload.choose import choose
 from lab.plan.site import Site
@@ -42,7 +42,7 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
     def payload() -> Path:
         return _payload(definition, cache, timeline, refresh=refresh)
 
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with workers(2) as pool:
         futures = pool.submit(box), pool.submit(payload)
         gather(futures)
         built, tree = futures[0].result(), futures[1].result()

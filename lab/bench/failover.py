@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lab.bringup import scripts
 from lab.command import LineSink
 from lab.context import Lab
 from lab.definition import Definition, load
+from lab.parallel import workers
 from lab.plan import render
 from lab.plan.promises import Fault, promise, shown
 from lab.provisioning import Script, gather, run_step
@@ -94,7 +94,7 @@ class FailoverBench:
             for step in STEPS:
                 run_step(self.lab.machines[node], rendered[node, step], self.timeline)
 
-        with ThreadPoolExecutor(max_workers=len(topology.masters)) as pool:
+        with workers(len(topology.masters)) as pool:
             gather([pool.submit(balance, node.name) for node in topology.masters])
         best = topology.ranked[0].name
         wait_for(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.parallel import workers
 from lab.topology import Node, Topology
 
 OBSERVER = Path(__file__).with_name("observer.py")
@@ -36,6 +36,6 @@ def ask(machine: Machine, node: Node, vip: str) -> Observation:
 def observe(topology: Topology, machines: Mapping[str, Machine]) -> dict[str, Observation]:
     """Ask all the given machines side by side; returns the observations by the machine's name."""
     asked = [topology.node(name) for name in machines]
-    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+    with workers(len(asked)) as pool:
         seen = pool.map(lambda node: ask(machines[node.name], node, str(topology.vip)), asked)
     return {node.name: observation for node, observation in zip(asked, seen, strict=True)}

@@ -7,12 +7,12 @@ import json
 import tarfile
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from lab import console
 from lab.context import Lab, open_lab
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.parallel import workers
 from lab.providers.base import MachineState
 
 #: What is asked of every machine: file name in the archive, and the command that fills it. No keys, no kubeconfigs.
@@ -45,7 +45,7 @@ def run(name: str, definition: str) -> None:
     file = folder / f"{lab.identity.name}-{stamp}.tar.gz"
     states = lab.provider.states()
     running = [lab.machines[node] for node, state in states.items() if state is MachineState.RUNNING]
-    with ThreadPoolExecutor(max_workers=max(1, len(running))) as pool:
+    with workers(len(running)) as pool:
         gathered = list(pool.map(_gather, running))
     files: dict[str, str] = {"status.json": json.dumps({node: str(state) for node, state in states.items()}, indent=1)}
     for found in gathered:

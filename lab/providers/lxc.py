@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.command import LineSink, Result, run, shown
 from lab.identity import Identity
+from lab.parallel import workers
 from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
@@ -114,7 +114,7 @@ class LxcProvider:
         containers = self._containers()
         if containers:
             self.network.ensure()  # without the namespace LXC cannot be asked about what runs in it
-        with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
+        with workers(len(containers)) as pool:
             removed = list(pool.map(self._remove_container, containers))
         if self.network.remove():
             removed.append(f"network namespace {self.network.name}")

@@ -7,9 +7,9 @@ anybody looks at the cluster.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from lab.machine import Machine
+from lab.parallel import workers
 
 #: Seconds that one machine is given: an emulated one under load answers late.
 SECONDS = 120.0
@@ -43,5 +43,5 @@ def step(machines: Sequence[Machine]) -> dict[str, float]:
         result = machine.run(SCRIPT, label="step the clock", timeout=SECONDS).check()
         return int(result.stdout.split()[-1]) / 1000
 
-    with ThreadPoolExecutor(max_workers=max(1, len(machines))) as pool:
+    with workers(len(machines)) as pool:
         return dict(zip([machine.name for machine in machines], pool.map(one, machines), strict=True))

@@ -21,7 +21,6 @@ from lab.providers.libvirt.leftovers import Notes
 from lab.providers.libvirt.private import PrivateDaemon
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
-
 #: Seconds (and missed signs of life) after which a connection to an emulated machine counts as dead.
 PATIENCE = 30
 
