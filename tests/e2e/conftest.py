@@ -1,0 +1,115 @@
+"""One real lab in containers, shared by all live tests of a session: made once, broken and healed, destroyed last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from credentials import Watcher
+from filelock import FileLock, Timeout
+from hosts import Snapshot, snapshot
+from running import FOLDER, Done, Inv
+
+#: The lab's own name, so that it never meets one of the reader's.
+NAME = "e2e"
+
+
+@dataclass
+class Shared:
+    """The session's lab: how to speak to it, what its ``up`` did, and what the host was like before."""
+
+    inv: Inv
+    before: Snapshot
+    began: float
+    up: Done
+    watcher: Watcher
+
+    def healthy(self) -> None:
+        """The lab finds nothing wrong with itself (what a test before this one broke may still be on its way back)."""
+        self.inv.until(lambda status: status["verdict"] == "healthy", "a healthy lab", 120)
+
+    @property
+    def masters(self) -> list[str]:
+        """The masters' names."""
+        return [machine["name"] for machine in self.inv.status()["machines"] if machine["role"] == "master"]
+
+    @property
+    def holder(self) -> str:
+        """Who holds the virtual IP."""
+        (holder,) = self.inv.status()["holders"]
+        return str(holder)
+
+
+def why_not() -> str:
+    """Why no container can be made here; "" when they can."""
+    if os.geteuid() != 0:
+        return "containers need root"
+    for program in ("lxc-start", "vagrant", "ip", "unshare"):
+        if shutil.which(program) is None:
+            return f"there is no {program} on this host: ./inv up --provider lxc installs it"
+    tried = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True)
+    return f"this host makes no namespaces: {tried.stderr.strip()}" if tried.returncode != 0 else ""
+
+
+@pytest.fixture(scope="session")
+def containers() -> None:
+    """Skips where no containers can be made."""
+    if reason := why_not():
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lab(containers: None, request: pytest.FixtureRequest) -> Iterator[Shared]:
+    """The default definition's lab, four machines, healthy."""
+    (FOLDER / ".lab").mkdir(exist_ok=True)
+    only = FileLock(FOLDER / ".lab" / f"{NAME}.test-lock")
+    try:
+        only.acquire(timeout=0)
+    except Timeout:
+        pytest.skip("another test run of this clone is at its lab")
+    inv = Inv(NAME, mark=uuid.uuid4().hex)
+    inv("destroy", "--all")  # what a killed test run left
+    before, began = snapshot(), time.time()
+    try:
+        with Watcher() as watcher:
+            up = inv.up(status=None)
+        assert up.status == 0, f"no lab to test: {up}"
+        yield Shared(inv, before, began, up, watcher)
+    finally:
+        if request.session.testsfailed and inv.state.is_dir():
+            sys.stdout.write(_keep(inv))
+        inv("destroy", "--all", status=None)
+        only.release()
+
+
+def _keep(inv: Inv) -> str:
+    """After a failure: all that is needed to diagnose, beside the lab's folder, which goes."""
+    kept = FOLDER / ".lab" / "failed-test"
+    shutil.rmtree(kept, ignore_errors=True)
+    said = inv("logs", status=None, seconds=300)
+    shutil.copytree(inv.state / "runs", kept, ignore_dangling_symlinks=True)
+    (kept / "status.txt").write_text(str(inv("status", status=None)))
+    return f"{said.out}\nthe lab's runs and logs are kept in {kept}"
+
+
+@pytest.fixture(scope="session")
+def spent_lab(lab: Shared) -> Shared:
+    """The same lab, for the tests that end it: they run last."""
+    return lab
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among the tests of this folder, those that end the lab go to the end; all others keep their place."""
+    places = [place for place, item in enumerate(items) if Path(__file__).parent in item.path.parents]
+    ours = sorted((items[place] for place in places), key=lambda item: "spent_lab" in getattr(item, "fixturenames", ()))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item

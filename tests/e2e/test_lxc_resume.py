@@ -1,0 +1,249 @@
+"""``up`` is killed as by a crash, or interrupted: the next one comes to the same healthy lab, ``destroy`` to none.
+
+HALAB_KILL_MOMENTS says how many moments are tried (6 unless told; 20 are every boundary and as many chosen by a seeded
+die). The table is printed and stored in .lab/killed/runs/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+from hosts import Snapshot, belonging, differences, left_of, snapshot
+from running import FOLDER, Done, Inv, Running, healthy, until
+
+from lab.context import DEFAULT_DEFINITION
+from lab.definition import load
+from lab.topology import derive
+
+pytestmark = [pytest.mark.live, pytest.mark.long]
+
+TOPOLOGY = derive(load(DEFAULT_DEFINITION))
+NODES = sorted(node.name for node in TOPOLOGY.nodes)
+
+#: Boundaries between phases, (machine, phase): the kill falls when the phase begins. Those that matter most come first.
+BOUNDARIES = (
+    ("master2", "join"),
+    ("host", "machines"),
+    ("master1", "init"),
+    ("host", "healthy"),
+    ("master3", "join"),
+    ("host", "network"),
+    ("master2", "keepalived"),
+    ("worker1", "join"),
+    ("master1", "containerd"),
+    ("host", "virtual IP"),
+)
+
+#: Moments between boundaries are seconds after the start, drawn with this seed, so that a run can be repeated.
+SEED = 20
+
+#: Seconds: a phase begins, a lab comes up, on a host that others use too.
+PHASE, UP = 600.0, 1200.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When ``up`` is killed: as a machine's phase begins, or some seconds after the start."""
+
+    machine: str = ""
+    phase: str = ""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.machine} {self.phase} begins" if self.phase else f"{self.seconds:.1f} s after the start"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one kill. Times are in seconds."""
+
+    moment: str
+    under_way: str
+    found: str
+    said: str
+    healthy: float
+    destroyed: float
+
+
+def moments(number: int, length: float) -> list[Moment]:
+    """Boundaries and random moments in turn; ``length`` is how long an ``up`` takes that nobody kills."""
+    die = random.Random(SEED)
+    half = min((number + 1) // 2, len(BOUNDARIES))
+    fixed = [Moment(machine, phase) for machine, phase in BOUNDARIES[:half]]
+    drawn = [Moment(seconds=round(die.uniform(0.2, length), 1)) for _ in range(number - half)]
+    mixed = [moment for pair in zip(fixed, drawn, strict=False) for moment in pair]
+    return [*mixed, *fixed[len(drawn) :], *drawn[half:]]
+
+
+@pytest.fixture(scope="module")
+def inv(containers: None) -> Iterator[Inv]:
+    """A lab of the default definition under a name of its own; whatever happens, nothing of it stays."""
+    inv = Inv("killed", mark=uuid.uuid4().hex)
+    inv("destroy", "--all")
+    try:
+        yield inv
+    finally:
+        inv("destroy", status=None)
+
+
+@pytest.fixture(scope="module")
+def before(inv: Inv) -> Snapshot:
+    """The host before any of it."""
+    return snapshot()
+
+
+def kill_at(inv: Inv, moment: Moment, number: signal.Signals = signal.SIGKILL) -> Done:
+    """Start ``up`` and end the program, and it alone, at a moment; an ``up`` that was quicker just ends."""
+    with inv.start("up", "--provider", "lxc", "--verbose") as running:
+        if moment.phase:
+            began = re.compile(rf"^ *[\d.]+ s  {moment.machine} +{moment.phase} …$", re.MULTILINE)
+            until(
+                lambda: running.process.poll() is not None or bool(began.search(running.out)),
+                bool,
+                f"{moment}: {running.command}",
+                PHASE,
+                interval=0.02,
+            )
+        else:
+            _let_run(running, moment.seconds)
+        running.signal(number)
+        return running.wait(60)
+
+
+def _let_run(running: Running, seconds: float) -> None:
+    time.sleep(max(0.0, running.started + seconds - time.monotonic()))
+
+
+def under_way(said: str) -> str:
+    """The phases that had begun and not ended, from the lines that ``up --verbose`` printed."""
+    begun = re.findall(r"^ *[\d.]+ s  (\S+) +(.+) …$", said, re.MULTILINE)
+    ended = re.findall(r"^ *[\d.]+ s [✓✗] (\S+) +(.+?) +[\d.]+ s$", said, re.MULTILINE)
+    for phase in ended:
+        if phase in begun:
+            begun.remove(phase)
+    return ", ".join(f"{machine} {phase}" for machine, phase in begun) or "nothing"
+
+
+def found(inv: Inv) -> str:
+    """What the dead ``up`` left, before anything is mended."""
+    status = inv("status", "--json", status=None)
+    if status.status not in (0, 1) or not status.out:
+        return status.err.strip().splitlines()[0].removeprefix("error: ")
+    seen = status.json()
+    machines = ", ".join(f"{one['name']} {one['state']}" for one in seen["machines"] if one["state"] != "running")
+    ready = [node["name"] for node in seen["nodes"] if node["ready"]]
+    return f"{machines or 'all machines run'}; {len(ready)} nodes Ready; {len(seen['etcd'])} etcd members"
+
+
+def said_of_repair(said: str) -> str:
+    """What the resuming ``up`` said that it mended."""
+    telling = ("half-made", "Starting again", "start again", "removed etcd member", "left over", "interrupted")
+    lines = [re.sub(r"^ *[\d.]+ s +", "", line).strip() for line in said.splitlines()]
+    return "; ".join(dict.fromkeys(line for line in lines if any(word in line for word in telling)))
+
+
+def resumed(inv: Inv) -> Done:
+    """Go on where the dead ``up`` stopped, and judge the result by the cluster itself."""
+    done = inv.up("--verbose", seconds=UP)
+    assert healthy(inv.status())
+    path = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+    listed = inv("kubectl", "get", "nodes", "-o", f"jsonpath={path}").out
+    assert dict(line.split() for line in listed.splitlines()) == dict.fromkeys(NODES, "True")
+    return done
+
+
+def gone(inv: Inv, before: Snapshot) -> float:
+    """Destroy the lab; nothing of it may be left. Returns how long it took."""
+    living = belonging(inv.identity.prefix, inv.state, inv.mark)
+    done = inv("destroy", seconds=120)
+    left = [f"process {process}" for process in living if process.lives]
+    left += left_of(inv.identity.prefix, inv.state)
+    left += differences(before, snapshot(), [inv.identity.prefix])
+    assert left == [], f"after {done}"
+    return done.seconds
+
+
+def test_killed_and_resumed(inv: Inv, before: Snapshot, capfd: pytest.CaptureFixture[str]) -> None:
+    number = int(os.environ.get("HALAB_KILL_MOMENTS", "6"))
+    undisturbed = inv.up(seconds=2400.0).seconds
+    gone(inv, before)
+    rows: list[Row] = []
+    started = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        for moment in moments(number, undisturbed):
+            # Once to see that destroy copes with it, once more to see that up does.
+            kill_at(inv, moment)
+            destroyed = gone(inv, before)
+            killed = kill_at(inv, moment)
+            left = found(inv)
+            done = resumed(inv)
+            rows.append(
+                Row(str(moment), under_way(killed.out), left, said_of_repair(done.out), done.seconds, destroyed)
+            )
+            gone(inv, before)
+    finally:
+        with capfd.disabled():
+            _show(rows, undisturbed)
+        _store(inv, started, rows, undisturbed)
+    assert len(rows) == number
+
+
+def test_killed_again_and_again(inv: Inv, before: Snapshot) -> None:
+    """One lab, killed at one boundary after another on its way up, no mercy in between."""
+    order = ["network", "machines", "keepalived", "containerd", "virtual IP", "init", "join", "join", "join", "healthy"]
+    row = sorted(BOUNDARIES, key=lambda boundary: (order.index(boundary[1]), boundary[0]))
+    for machine, phase in row:
+        kill_at(inv, Moment(machine, phase))
+    resumed(inv)
+    gone(inv, before)
+
+
+@pytest.mark.parametrize("moment", [Moment("host", "machines"), Moment("master1", "init")], ids=str)
+def test_interrupted(inv: Inv, before: Snapshot, moment: Moment) -> None:
+    done = kill_at(inv, moment, signal.SIGINT)
+    done.expect(130)
+    assert re.search(rf"✗ {moment.machine} +{moment.phase}\b", done.out), f"where it stopped is not said: {done}"
+    assert "interrupted" in done.err
+    assert "goes on" in done.err
+    assert "Traceback" not in done.err
+    commands = [process for process in belonging(inv.identity.prefix, inv.state, inv.mark) if _works(process.words)]
+    assert commands == [], "its commands end with it"
+    if moment.phase == "init":
+        resumed(inv)
+    gone(inv, before)
+
+
+def _works(words: str) -> bool:
+    """Is this a command of an ``up`` under way (no machine, and no connection that is kept for the next command)?"""
+    return bool(re.search(r"\bvagrant\b|bash -s --|lxc-create", words)) and "[mux]" not in words
+
+
+def _show(rows: list[Row], undisturbed: float) -> None:
+    lines = ["", f"up took {undisturbed:.0f} s when nobody killed it (seed {SEED})"]
+    head = ("killed when", "under way", "found", "said", "healthy after s", "destroyed in s")
+    table = [
+        head,
+        *((r.moment, r.under_way, r.found, r.said, f"{r.healthy:.1f}", f"{r.destroyed:.1f}") for r in rows),
+    ]
+    lines += [" | ".join(row) for row in table]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _store(inv: Inv, started: str, rows: list[Row], undisturbed: float) -> Path:
+    folder = FOLDER / ".lab" / inv.lab / "runs" / f"{started}-killed"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "moments.json"
+    data = {"seed": SEED, "undisturbed_s": undisturbed, "moments": [asdict(row) for row in rows]}
+    file.write_text(json.dumps(data, indent=1) + "\n")
+    return file
