@@ -81,7 +81,8 @@ def lab(containers: None, request: pytest.FixtureRequest) -> Iterator[Shared]:
     try:
         with Watcher() as watcher:
             up = inv.up(status=None)
-        assert up.status == 0, f"no lab to test: {up}"
+        if up.status != 0:
+            pytest.fail(f"no lab to test: {up}", pytrace=False)
         yield Shared(inv, before, began, up, watcher)
     finally:
         if request.session.testsfailed and inv.state.is_dir():
