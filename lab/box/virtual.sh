@@ -50,6 +50,8 @@ for unit in "${unused[@]}"; do
   ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 systemctl --quiet set-default multi-user.target
+# Scripts of another init system beside units of the same name: "systemctl enable" would call Perl for each of them.
+rm -f /etc/init.d/* /etc/rc?.d/*
 
 # The initial ram disk: drivers for disk, network and random numbers, and one script. The distribution's own starts udev
 # and looks for every device there could be, which takes an emulated machine as long as all the rest of its start.

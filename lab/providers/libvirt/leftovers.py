@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -114,10 +115,11 @@ def find(connection: Any, prefix: str) -> list[str]:
 
 def purge(connection: Any, prefix: str) -> list[str]:
     """Remove all that this libvirt has of the lab: machines with their snapshots, disks, networks with their leases."""
-    removed = []
-    for domain in virt.named(connection.listAllDomains(), prefix):
-        removed.append(f"machine {domain.name()}")
-        domains.remove(domain)
+    found = virt.named(connection.listAllDomains(), prefix)
+    with ThreadPoolExecutor(max_workers=max(1, len(found))) as pool:
+        for future in [pool.submit(domains.remove, domain) for domain in found]:
+            future.result()
+    removed = [f"machine {domain.name()}" for domain in found]
     removed += volumes.remove(volumes.mine(connection, prefix))
     removed += networks.remove(virt.named(connection.listAllNetworks(), prefix))
     return removed
