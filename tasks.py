@@ -171,15 +171,25 @@ def logs(_: Context, lab: str = "", definition: str = "") -> None:
 
 @task(
     positional=["what"],
+    iterable=["settings"],
     help={
         **COMMON,
         "what": "up or failover",
         "rounds": "how often each is measured",
-        "provider": "for up: auto, libvirt, lxc",
+        "provider": "for up: auto, libvirt or lxc",
+        "settings": "for failover: a definition whose load balancer is compared; several times for several",
     },
 )
-def bench(_: Context, what: str, rounds: int = 5, lab: str = "", definition: str = "", provider: str = "") -> None:
+def bench(
+    _: Context,
+    what: str,
+    settings: list[str],
+    rounds: int = 5,
+    lab: str = "",
+    definition: str = "",
+    provider: str = "",
+) -> None:
     """Measure several rounds, print and keep a table and a plot: ./inv bench up|failover."""
     from lab.commands import bench
 
-    bench.run(what, rounds, lab, definition, provider)
+    bench.run(what, rounds, lab, definition, provider, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab import console
@@ -28,14 +28,14 @@ from lab.verify.ledger import heal_open
 COMPARED = ("ha.yaml", "article.yaml", "kubeadm-doc.yaml")
 
 
-def run(what: str, rounds: int, name: str, definition: str, provider: str) -> None:
-    """Measure, print a table, keep JSON and a plot."""
+def run(what: str, rounds: int, name: str, definition: str, provider: str, settings: Sequence[str]) -> None:
+    """Measure, print a table, keep JSON and a plot. ``settings`` are definitions to compare (default: COMPARED)."""
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
     if what == "up":
         _up(rounds, name, definition, provider)
     elif what == "failover":
-        _failover(rounds, name, definition)
+        _failover(rounds, name, definition, settings)
     else:
         raise UsageError(f"bench {what}: no such bench", "./inv bench up, or ./inv bench failover")
 
@@ -64,12 +64,12 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
     console.say(f"kept in {folder}")
 
 
-def _failover(rounds: int, name: str, definition: str) -> None:
+def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
     lab = open_lab(name, definition)
     heal_open(view(lab), console.say)
     with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
         timeline = Timeline(progress)
-        sources = [FOLDER / "configs" / file for file in COMPARED]
+        sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
         rows = FailoverBench(lab, sources, timeline, timeline.line).run(rounds)
     spreads = {f"{row.settings} {row.fault}": row.spread for row in rows if row.spread is not None}
     folder = _folder(lab.state, "bench-failover")
