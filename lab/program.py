@@ -85,6 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     own, handed_on = split_verbatim(words)
     if handed_on in (["--help"], ["-h"]):
         own, handed_on = [*own, "--help"], []
+    if len(own) > 1 and not own[0].startswith("-") and {"--help", "-h"} & set(own[1:]):
+        # Invoke itself takes a --help behind the command for the value of the command's first argument.
+        own = ["--help", own[0]]
     import tasks
 
     tasks.HANDED_ON[:] = handed_on
