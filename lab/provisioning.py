@@ -17,6 +17,7 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,12 @@ RECORD = 'mkdir -p /var/lib/halab/steps && echo "$2" > "/var/lib/halab/steps/$1"
 #: Seconds for an apiserver of an existing cluster to answer: a whole lab that was just switched on needs about 30.
 API_SECONDS = 90.0
 
-#: Scripts that run on a control plane while another machine joins, and the one that undoes an attempt.
+#: Scripts that run on a control plane while another machine joins; those that undo and await an earlier attempt.
 KUBERNETES = Path(__file__).parent.parent / "provision" / "kubernetes"
 MINT = KUBERNETES / "mint.sh"
 FORGET = KUBERNETES / "forget-member.sh"
 CLEAN = KUBERNETES / "clean.sh"
+FINISH = KUBERNETES / "finish.sh"
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,15 @@ class Provisioner:
         return self.machines[node.name].run(probe, timeout=10.0).ok
 
     def _start_again(self, work: _Work) -> None:
-        """Take every machine out of the cluster that cannot be saved."""
+        """Take every machine out of the cluster that cannot be saved.
+
+        Members first: as long as one is left, the others still show a later run why it must begin again.
+        """
+        members = [node for node in self.topology.nodes if work.joined(node)]
+        others = [node for node in self.topology.nodes if not work.joined(node)]
         with self.timeline.phase("start again"), workers(len(self.topology.nodes)) as pool:
-            gather([pool.submit(reset, self.machines[node.name], CLEAN.read_text()) for node in self.topology.nodes])
+            for nodes in (members, others):
+                gather([pool.submit(reset, self.machines[node.name], CLEAN.read_text()) for node in nodes])
         work.members.clear()
 
     def _await_vip(self, first: Node) -> None:
@@ -218,7 +226,7 @@ class _Work:
     def join(self, node: Node, seed: Node, before: Future[None]) -> None:
         """Join one machine with a credential minted for it alone."""
         before.result()
-        if self.joined(node):
+        if self.joined(node) or self._finished(node):
             return
         machine = self.owner.machines[seed.name]
         with self.owner.timeline.phase("credential", node.name):
@@ -229,6 +237,25 @@ class _Work:
                 self.owner.timeline.line(forgotten.check().stdout, node.name)
             credential = mint(machine, node)
         self.steps(node, ["join"], credential)
+
+    def _finished(self, node: Node) -> bool:
+        """Has an attempt that an earlier run left going made the machine a member after all? Waits for its end.
+
+        Without this etcd would be told to forget a member that is just about to start.
+        """
+        units = self.seen.get(node.name, {}).get("units", {})
+        going = units.get("halab-kubeadm") == "activating"
+        with self.owner.timeline.phase("earlier attempt", node.name) if going else nullcontext():
+            said = self.owner.machines[node.name].run(
+                FINISH.read_text(), timeout=STEP_SECONDS, label="let an earlier attempt come to its end"
+            )
+            lines = said.check().stdout.splitlines()
+        for line in lines:
+            self.owner.timeline.line(line, node.name)
+        if "joined" not in lines:
+            return False
+        self.done.append(f"{node.name} join")
+        return True
 
     def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         """Run the steps that the machine has not been through with this very text."""

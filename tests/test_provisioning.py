@@ -103,6 +103,8 @@ def _name(script: str, args: Sequence[str], label: str | None) -> str:
         return "mint"
     if script == provisioning.FORGET.read_text():
         return "forget"
+    if script == provisioning.FINISH.read_text():
+        return "finish"
     if script.startswith(provisioning.CLEAN.read_text()):
         return "clean"
     if script.startswith("ip "):
@@ -330,6 +332,21 @@ class TestAgain:
         lab.run(Stage.WORKERS, lab.seen(*PREPARED, joined=("master1", "master2", "worker1", "worker2")))
         assert lab.journal.before(("master1", "forget"), ("master3", "join"))
 
+    def test_a_machine_that_became_a_member_meanwhile_is_not_forgotten(self) -> None:
+        """Its kubeadm, left going by a killed run, came to its end after the machines were looked at."""
+        lab = Lab(answer=lambda call: (0, "joined\n") if (call.machine, call.name) == ("master2", "finish") else None)
+        done = lab.run(Stage.WORKERS, lab.seen(*PREPARED, joined=["master1", "worker1", "worker2"], traces=["master2"]))
+        assert sorted(done) == ["master2 join", "master3 join"]
+        forgets = [call for call in lab.journal.calls if call.name == "forget"]
+        assert len(forgets) == 1
+        assert lab.journal.before(("master2", "finish"), ("master1", "forget")), "that one is master3's"
+        assert "join" not in lab.journal.steps("master2")
+
+    def test_an_earlier_attempt_comes_to_its_end_before_etcd_forgets(self) -> None:
+        lab = Lab()
+        lab.run(Stage.WORKERS, lab.seen(*PREPARED, joined=["master1", "master2", "worker1", "worker2"]))
+        assert lab.journal.before(("master3", "finish"), ("master1", "forget"))
+
     def test_a_cluster_that_lost_its_quorum_half_way_begins_again_and_says_so(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -339,6 +356,8 @@ class TestAgain:
         assert "etcd has lost its quorum: master2" in "\n".join(lab.told.lines)
         for machine in ALL:
             assert lab.journal.before((machine, "clean"), ("master1", "init"))
+        for machine in ALL[1:]:
+            assert lab.journal.before(("master1", "clean"), (machine, "clean")), "members first"
         assert sorted(done) == ["master1 init", "master2 join", "master3 join", "worker1 join", "worker2 join"]
 
     def test_members_that_do_not_answer_are_not_thrown_away(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def main() -> None:
     found: dict[str, Any] = {
         "hostname": socket.gethostname(),
         "joined": (HALAB / "joined").exists(),
-        "kubeadm_traces": Path("/etc/kubernetes/manifests").is_dir(),
+        "kubeadm_traces": Path(PKI).is_dir(),
         "steps": steps(),
     }
     attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")

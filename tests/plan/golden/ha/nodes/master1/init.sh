@@ -46,6 +46,9 @@ run_kubeadm() {
   rm -f /run/halab/kubeadm.yaml
 }
 
+# One at a time: a script that an interrupted run left going comes to its end first.
+exec 9> /run/halab/kubeadm.lock
+flock 9
 [ ! -e /var/lib/halab/joined ] || exit 0
 mkdir -p /var/lib/halab
 put /etc/kubernetes/lab/kubeadm-init.yaml 0600 <<'EOF'

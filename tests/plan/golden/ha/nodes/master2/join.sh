@@ -47,11 +47,16 @@ run_kubeadm() {
   rm -f /run/halab/kubeadm.yaml
 }
 
+# One at a time: a script that an interrupted run left going comes to its end first.
+exec 9> /run/halab/kubeadm.lock
+flock 9
 [ ! -e /var/lib/halab/joined ] || exit 0
 mkdir -p /var/lib/halab
 put /usr/local/lib/halab/kubeadm 0755 <<'EOF'
 #!/bin/sh
 set -eu
+# Whoever started this may be gone when it ends: the credential goes with it all the same.
+trap 'rm -f /run/halab/kubeadm.yaml' EXIT
 kubeadm join --config /run/halab/kubeadm.yaml
 touch /var/lib/halab/joined
 EOF
