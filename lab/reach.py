@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
-from lab.command import Result
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.parallel import workers
 from lab.waiting import WaitTimeout, wait_for
 
 #: Seconds from power-on to a working ssh: 2 for a container, 15 with KVM, 30 to 90 for one of four emulated machines on
@@ -19,26 +18,30 @@ ATTEMPT_SECONDS = 60.0
 
 
 def wait_reachable(machines: Iterable[Machine], seconds: float = REACH_SECONDS) -> None:
-    """Return once every machine runs commands; raises LabError that names the first that does not, and why."""
-
-    def one(machine: Machine) -> None:
-        def attempt() -> Result | LabError:
-            try:
-                return machine.run("true", timeout=ATTEMPT_SECONDS, label="first contact").check()
-            except LabError as error:
-                return error
-
-        try:
-            wait_for(
-                f"{machine.name} to answer over ssh", attempt, lambda seen: isinstance(seen, Result), seconds=seconds
-            )
-        except WaitTimeout as error:
-            raise LabError(
-                f"{machine.name} runs, but does not answer over ssh after {seconds:.0f} s: {error.last}",
-                "a virtual machine's console: .lab/*/libvirt/log/qemu; ./inv power off and on starts it afresh",
-            ) from error
-
+    """Return once every machine runs commands; raises LabError that names those that do not, and why."""
     asked = list(machines)
-    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
-        for future in [pool.submit(one, machine) for machine in asked]:
-            future.result()
+
+    def silent() -> dict[str, str]:
+        # Repeated here and not in the threads, so that an interrupt ends the waiting too.
+        with workers(len(asked)) as pool:
+            said = list(pool.map(_trouble, asked))
+        return {machine.name: trouble for machine, trouble in zip(asked, said, strict=True) if trouble}
+
+    try:
+        wait_for("the machines to answer over ssh", silent, lambda found: not found, seconds=seconds)
+    except WaitTimeout as error:
+        assert isinstance(error.last, dict)
+        told = "\n".join(f"{name}: {trouble}" for name, trouble in error.last.items())
+        raise LabError(
+            f"{', '.join(error.last)} runs, but does not answer over ssh after {seconds:.0f} s\n{told}",
+            "a virtual machine's console: .lab/*/libvirt/log/qemu; ./inv power off and on starts it afresh",
+        ) from error
+
+
+def _trouble(machine: Machine) -> str:
+    """Why a machine does not run commands, "" when it does."""
+    try:
+        machine.run("true", timeout=ATTEMPT_SECONDS, label="first contact").check()
+    except LabError as error:
+        return error.message
+    return ""
