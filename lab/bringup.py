@@ -74,12 +74,14 @@ class Bringup:
     def _site(self) -> Site:
         """The site that the lab was made for, or a new one (box and payload are built when the cache lacks them)."""
         known = self.state.load_site()
+        if known is not None and self.wanted not in ("auto", known.provider):
+            raise UsageError(
+                f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}",
+                f"./inv destroy --lab {self.state.identity.name} first",
+            )
+        if known is not None and self.refresh:
+            self._refuse_refresh(known)
         if known is not None and not self.refresh:
-            if self.wanted not in ("auto", known.provider):
-                raise UsageError(
-                    f"lab {self.state.identity.name} exists with provider {known.provider}, not {self.wanted}",
-                    "./inv destroy first",
-                )
             if self.stage.has_kubernetes and not known.payload:
                 raise UsageError(
                     f"the emulated machines of lab {self.state.identity.name} were made without Kubernetes",
@@ -89,6 +91,17 @@ class Bringup:
         return make_site(
             self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh
         )
+
+    def _refuse_refresh(self, known: Site) -> None:
+        """Machines stand on the very files that would be built anew: they would change below their feet."""
+        states = assemble(self.definition, self.state, known).provider.states()
+        there = [name for name, state in states.items() if state is not MachineState.ABSENT]
+        if there:
+            raise UsageError(
+                f"--refresh would build anew what machines of lab {self.state.identity.name} are made of: "
+                + ", ".join(there),
+                f"./inv destroy --lab {self.state.identity.name} first",
+            )
 
     def _render(self, site: Site) -> list[str]:
         files = render(derive(self.definition), site)

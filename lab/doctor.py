@@ -18,7 +18,7 @@ from lab.providers import choice
 #: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2, machines 2 (measured).
 DISK_BYTES = 10 * 2**30
 
-#: Bytes of memory that a lab of containers takes at most (issue's bound for four machines).
+#: Bytes of memory that four machines take at most as containers.
 MEMORY_BYTES = 3 * 2**30
 
 

@@ -47,7 +47,7 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
         gather(futures)
         built, tree = futures[0].result(), futures[1].result()
     with timeline.phase("image seed"):
-        images = seed.prepare(cache, built.rootfs, tree, timeline.line)
+        images = seed.prepare(cache, built.rootfs, tree, timeline.line, refresh)
     return Site(
         identity=identity,
         provider="lxc",

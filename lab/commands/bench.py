@@ -14,7 +14,7 @@ from lab.bench.failover import FailoverBench, Row
 from lab.bench.figures import Spread, as_data
 from lab.bench.plot import plot
 from lab.commands.destroy import remove
-from lab.commands.up import source_of
+from lab.commands.up import check_provider, source_of
 from lab.commands.verify import view
 from lab.context import FOLDER, open_lab
 from lab.definition import load
@@ -32,6 +32,7 @@ def run(what: str, rounds: int, name: str, definition: str, provider: str, setti
     """Measure, print a table, keep JSON and a plot. ``settings`` are definitions to compare (default: COMPARED)."""
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
+    check_provider(provider)
     if what == "up":
         _up(rounds, name, definition, provider)
     elif what == "failover":
@@ -66,9 +67,9 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
 
 def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
     lab = open_lab(name, definition)
-    heal_open(view(lab), console.say)
     with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
         timeline = Timeline(progress)
+        heal_open(view(lab), timeline.line)
         sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
         rows = FailoverBench(lab, sources, timeline, timeline.line).run(rounds)
     spreads = {f"{row.settings} {row.fault}": row.spread for row in rows if row.spread is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab import console
-from lab.commands.up import source_of
+from lab.commands.up import check_provider, source_of
 from lab.definition import load
 from lab.doctor import Grade, examine
 from lab.errors import ExitStatus
@@ -14,6 +14,7 @@ _STYLES = {Grade.GOOD: console.good, Grade.NOTE: console.dim, Grade.BAD: console
 def run(definition: str, provider: str) -> None:
     """Show every finding; anything bad gives exit status 1."""
     wanted = load(source_of(definition))
+    check_provider(provider)
     findings = examine(wanted, provider or wanted.provider)
     console.table(
         "Can this host run the lab?",

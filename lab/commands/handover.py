@@ -34,6 +34,8 @@ def ssh(name: str, definition: str, words: Sequence[str]) -> None:
 def kubectl(name: str, definition: str, words: Sequence[str]) -> None:
     """kubectl with the administrator's credential, against the virtual IP."""
     lab = open_lab(name, definition)
+    if not lab.state.kubeconfig.is_file():
+        raise LabError(f"lab {lab.identity.name} has no cluster yet", "./inv up makes it")
     _become([*lab.provider.enter(), "kubectl", *words], _environment(lab))
 
 

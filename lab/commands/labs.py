@@ -18,6 +18,8 @@ def run() -> None:
 
 
 def _row(name: str) -> list[console.Cell]:
+    if not (FOLDER / ".lab" / name / "site.json").is_file():
+        return [name, *[console.dim("–")] * 2, console.dim("destroyed, its files are kept"), console.dim("–")]
     try:
         lab = open_lab(name)
         states = lab.provider.states()

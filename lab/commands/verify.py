@@ -8,6 +8,7 @@ from lab import console
 from lab.context import Lab, open_lab
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
+from lab.stage import Stage
 from lab.verify.cases import named, usual
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
@@ -25,6 +26,10 @@ def view(lab: Lab) -> LabView:
 def run(name: str, definition: str, cases: Sequence[str]) -> None:
     """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
     lab = open_lab(name, definition)
+    if lab.state.stage in (None, Stage.MACHINES):
+        raise LabError(
+            f"lab {lab.identity.name} has machines only: there is nothing to verify yet", "./inv up brings it further"
+        )
     chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
     if not chosen:
         raise LabError("there is no case for this lab")

@@ -40,6 +40,7 @@ def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Became:
     lab = Lab(
         definition, derive(definition), State(identity), provider, Site(identity, "lxc", payload="/cache/payload")
     )  # type: ignore[arg-type]
+    lab.state.write("kubeconfig", "", 0o600)
     seen = Became()
 
     def execvpe(file: str, argv: list[str], env: dict[str, str]) -> None:
@@ -70,6 +71,13 @@ def test_vagrant_and_kubectl_find_this_lab(became: Became, command: Callable[...
     assert became.env["KUBECONFIG"] == str(tmp_path / ".lab/ha/kubeconfig")
     assert became.env["VAGRANT_CWD"] == str(tmp_path / ".lab/ha")
     assert became.env["PATH"].startswith("/cache/payload/bin:")
+
+
+def test_before_there_is_a_cluster_kubectl_says_so(became: Became, tmp_path: Path) -> None:
+    (tmp_path / ".lab/ha/kubeconfig").unlink()
+    with pytest.raises(LabError, match="lab ha has no cluster yet"):
+        handover.kubectl("", "", ["get", "nodes"])
+    assert became.argv == []
 
 
 def test_kubectls_words_are_untouched(became: Became) -> None:
