@@ -32,17 +32,21 @@ def run(*, fast: bool, everything: bool) -> None:
 
 
 def checks(*, fast: bool, everything: bool) -> list[tuple[str, Sequence[str]]]:
-    """Every check with its command line."""
+    """Every check with its command line. Pure tests share the processors; live ones have the host to themselves."""
     python = [sys.executable, "-m"]
-    marks = "not live and not long" if fast else "" if everything else "not long"
     shell = [str(path.relative_to(FOLDER)) for path in shell_files(FOLDER)]
-    return [
+    found = [
         ("ruff check", [*python, "ruff", "check", "."]),
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("mypy", [*python, "mypy"]),
         ("shellcheck", ["shellcheck", "--shell=bash", "--severity=style", *shell]),
-        ("pytest", [*python, "pytest", *(["-m", marks] if marks else [])]),
+        ("pure tests", [*python, "pytest", "-q", "-n", "auto", "-m", "not live and not long"]),
     ]
+    if not fast:
+        found.append(("live tests", [*python, "pytest", "-v", "--durations=10", "-m", "live and not long"]))
+    if everything:
+        found.append(("long tests", [*python, "pytest", "-v", "--durations=10", "-m", "long"]))
+    return found
 
 
 def shell_files(folder: Path) -> list[Path]:
