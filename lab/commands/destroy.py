@@ -51,6 +51,8 @@ def remove(state: State, sink: LineSink) -> list[str]:
         # Somebody removed the lab's folder: containers and network are still known by the lab's names.
         removed = choice.unknown_containers(state.identity).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
+    for unfinished in state.folder.glob(".*.new"):
+        unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
     for name in MADE_BY_UP:
         path = state.folder / name
         if path.is_dir():

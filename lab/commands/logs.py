@@ -28,6 +28,9 @@ QUESTIONS: Mapping[str, str] = {
     "resources.txt": "free -m; df -h; uptime; ps aux --sort -%cpu | head -n 30",
 }
 
+#: What only a master can answer.
+MASTERS_ONLY = frozenset({"haproxy.txt", "keepalived.conf", "manifests.txt"})
+
 #: The last bytes of each container's log: enough for a crash and what led to it.
 POD_LOGS = 'for f in /var/log/pods/*/*/*.log; do echo "== $f"; tail -c 200000 "$f"; done'
 
@@ -46,7 +49,7 @@ def run(name: str, definition: str) -> None:
     states = lab.provider.states()
     running = [lab.machines[node] for node, state in states.items() if state is MachineState.RUNNING]
     with workers(len(running)) as pool:
-        gathered = list(pool.map(_gather, running))
+        gathered = list(pool.map(lambda machine: _gather(machine, lab.topology.node(machine.name).is_master), running))
     files: dict[str, str] = {"status.json": json.dumps({node: str(state) for node, state in states.items()}, indent=1)}
     for found in gathered:
         files.update(found)
@@ -65,9 +68,11 @@ def run(name: str, definition: str) -> None:
     )
 
 
-def _gather(machine: Machine) -> dict[str, str]:
+def _gather(machine: Machine, master: bool) -> dict[str, str]:
     files = {}
     for name, command in {**QUESTIONS, "pods.log": POD_LOGS}.items():
+        if name in MASTERS_ONLY and not master:
+            continue
         try:
             result = machine.run(command, timeout=60.0, label=name)
         except LabError as error:

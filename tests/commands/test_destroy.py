@@ -61,6 +61,7 @@ def names(state: State) -> set[str]:
 
 
 def test_it_keeps_runs_and_rendered_files_and_no_credential(state: State, provider: FakeProvider) -> None:
+    (state.folder / ".kubeconfig.new").write_text("the write of it was killed")
     destroy.run("ha", "", everything=False)
     assert provider.there == []
     assert names(state) - {"lock"} == {"definition.yaml", "Vagrantfile", "runs"}

@@ -79,6 +79,17 @@ def test_a_machines_life(provider: LxcProvider) -> None:
     await_state(provider, "m1", MachineState.STOPPED)
 
 
+def test_what_runs_may_be_started_and_woken_again(provider: LxcProvider) -> None:
+    """A fault that a killed run left open is healed on a machine that may be well by then."""
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    provider.start("m1")
+    provider.unpause("m1")
+    assert provider.states()["m1"] is MachineState.RUNNING
+
+
 def test_its_link_hangs_on_the_labs_bridge_and_not_on_the_host(provider: LxcProvider) -> None:
     before = run(["ip", "-brief", "link"]).check().stdout
     provider.prepare(lambda line: None)
