@@ -35,7 +35,7 @@ def checks(*, fast: bool, everything: bool) -> list[tuple[str, Sequence[str]]]:
     """Every check with its command line. Pure tests share the processors; live ones have the host to themselves."""
     python = [sys.executable, "-m"]
     shell = [str(path.relative_to(FOLDER)) for path in shell_files(FOLDER)]
-    found = [
+    found: list[tuple[str, Sequence[str]]] = [
         ("ruff check", [*python, "ruff", "check", "."]),
         ("ruff format", [*python, "ruff", "format", "--check", "."]),
         ("mypy", [*python, "mypy"]),
