@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +17,13 @@ from filelock import FileLock, Timeout
 from hosts import Snapshot, snapshot
 from running import FOLDER, Done, Inv
 
+Report = Generator[None, pytest.TestReport, pytest.TestReport]
+
 #: The lab's own name, so that it never meets one of the reader's.
 NAME = "e2e"
 
 
-@dataclass
+@dataclass(repr=False)  # a failed test shows its arguments, and the watcher knows the lab's secrets
 class Shared:
     """The session's lab: how to speak to it, what its ``up`` did, and what the host was like before."""
 
@@ -67,7 +68,7 @@ def containers() -> None:
 
 
 @pytest.fixture(scope="session")
-def lab(containers: None, request: pytest.FixtureRequest) -> Iterator[Shared]:
+def lab(containers: None) -> Iterator[Shared]:
     """The default definition's lab, four machines, healthy."""
     (FOLDER / ".lab").mkdir(exist_ok=True)
     only = FileLock(FOLDER / ".lab" / f"{NAME}.test-lock")
@@ -85,20 +86,28 @@ def lab(containers: None, request: pytest.FixtureRequest) -> Iterator[Shared]:
             pytest.fail(f"no lab to test: {up}", pytrace=False)
         yield Shared(inv, before, began, up, watcher)
     finally:
-        if request.session.testsfailed and inv.state.is_dir():
-            sys.stdout.write(_keep(inv))
         inv("destroy", "--all", status=None)
         only.release()
 
 
-def _keep(inv: Inv) -> str:
-    """After a failure: all that is needed to diagnose, beside the lab's folder, which goes."""
-    kept = FOLDER / ".lab" / "failed-test"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Report:
+    """At the first failure the lab's logs are gathered: what is needed to diagnose goes away with the lab."""
+    report = yield
+    shared = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and call.when == "call" and isinstance(shared, Shared):
+        kept = FOLDER / ".lab" / "failed-test"
+        if item.session.testsfailed == 0 and shared.inv.state.is_dir():
+            report.sections.append(("the lab after it", _keep(shared.inv, kept)))
+    return report
+
+
+def _keep(inv: Inv, kept: Path) -> str:
     shutil.rmtree(kept, ignore_errors=True)
     said = inv("logs", status=None, seconds=300)
-    shutil.copytree(inv.state / "runs", kept, ignore_dangling_symlinks=True)
+    shutil.copytree(inv.state / "runs", kept)
     (kept / "status.txt").write_text(str(inv("status", status=None)))
-    return f"{said.out}\nthe lab's runs and logs are kept in {kept}"
+    return f"{said.out}the lab's runs and logs are kept in {kept}"
 
 
 @pytest.fixture(scope="session")

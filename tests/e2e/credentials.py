@@ -49,7 +49,7 @@ print("seen", seen)
 """
 
 
-@dataclass
+@dataclass(repr=False)
 class Watcher:
     """Reads every process's words, as anybody on the host could, again and again while something else runs.
 
@@ -90,7 +90,7 @@ class Watcher:
                     self.handed.update(found)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Secrets:
     """A lab's secrets by what they are; each in every form in which it could lie about."""
 
