@@ -9,7 +9,7 @@ from pathlib import Path
 from lab.cluster.status import Status
 from lab.context import Lab, assemble
 from lab.definition import Definition
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.health import settle
 from lab.plan import render, write
 from lab.plan.site import Site
@@ -87,6 +87,7 @@ class Bringup:
                     f"the emulated machines of lab {self.state.identity.name} were made without Kubernetes",
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up without --until",
                 )
+            self._refuse_lost_cache(known)
             return known
         return make_site(
             self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh
@@ -101,6 +102,15 @@ class Bringup:
                 f"--refresh would build anew what machines of lab {self.state.identity.name} are made of: "
                 + ", ".join(there),
                 f"./inv destroy --lab {self.state.identity.name} first",
+            )
+
+    def _refuse_lost_cache(self, site: Site) -> None:
+        """Machines stand on the cache they were made from: without it they do not start, and LXC would not say why."""
+        lost = [path for path in (site.rootfs, site.payload) if path and not Path(path).is_dir()]
+        if lost:
+            raise LabError(
+                f"lab {self.state.identity.name} was made from {lost[0]}, which is gone",
+                f"./inv destroy --lab {self.state.identity.name}, then ./inv up builds it anew",
             )
 
     def _render(self, site: Site) -> list[str]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lab.command import LineSink, Note
 from lab.errors import LabError
 
 #: Builds one entry's contents into the folder it is given; returns what the manifest shall say of it (versions).
@@ -102,24 +103,26 @@ class Entry:
         return content
 
     def check(self, deep: bool = False) -> None:
-        """Raise CacheError, naming each file that is missing or whose size (``deep``: contents) has changed."""
+        """Raise CacheError, naming each file that is missing or has changed (``deep``: reads all of them)."""
         wrong = list(differences(self.path, self.manifest["files"], deep))
         if wrong:
             shown = "\n".join(f"  {line}" for line in wrong[:10])
             more = f"\n  … and {len(wrong) - 10} more" if len(wrong) > 10 else ""
             raise CacheError(f"{self.path} is damaged:\n{shown}{more}", self._repair)
 
-    def build(self, builder: Builder, refresh: bool = False, space: int = 0) -> Path:
+    def build(
+        self, builder: Builder, refresh: bool = False, space: int = 0, sink: LineSink = lambda line: None
+    ) -> Path:
         """Return the entry's folder, building it when it is absent, damaged or ``refresh`` is wanted.
 
         One process builds, others wait for it. ``space`` is the free disk space in bytes that a build needs. A damaged
-        entry (by sizes) is built anew. Raises CacheError for a full disk, an entry that a running machine uses, or a
-        build elsewhere that does not end; what the builder raises passes through.
+        entry is built anew, and ``sink`` is told what was damaged. Raises CacheError for a full disk, an entry that a
+        running machine uses, or a build elsewhere that does not end; what the builder raises passes through.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
             self._sweep()
-            if self.ready and not refresh and self._whole():
+            if self.ready and not refresh and self._whole(sink):
                 return self.path
             if self.path.exists() and (user := user_of(self.path)):
                 raise CacheError(
@@ -157,11 +160,12 @@ class Entry:
             "free some space, or set HALAB_CACHE to a folder on another disk; nothing half-built was kept",
         )
 
-    def _whole(self) -> bool:
+    def _whole(self, sink: LineSink) -> bool:
         try:
             self.check()
-        except CacheError:
-            return False  # not lost: the caller builds it anew, which is the repair
+        except CacheError as error:
+            sink(Note(f"{error.message}; building it anew"))
+            return False
         return True
 
     def _beside(self, purpose: str) -> Path:
@@ -225,12 +229,19 @@ def listing(folder: Path) -> dict[str, dict[str, object]]:
     for path in sorted(_regular(folder)):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[str(path.relative_to(folder))] = {"size": path.stat().st_size, "sha256": digest}
+        found[str(path.relative_to(folder))] = {
+            "size": path.stat().st_size,
+            "mtime_ns": path.stat().st_mtime_ns,
+            "sha256": digest,
+        }
     return found
 
 
 def differences(folder: Path, files: Mapping[str, Mapping[str, object]], deep: bool) -> Iterator[str]:
-    """What of ``files`` is not as recorded, a line a file: missing, another size, or (``deep``) other contents."""
+    """What of ``files`` is not as recorded, a line a file: missing, another size, other contents.
+
+    Contents are read of files that were written since, and ``deep`` of all.
+    """
     for name, recorded in files.items():
         path = folder / name
         try:
@@ -242,7 +253,7 @@ def differences(folder: Path, files: Mapping[str, Mapping[str, object]], deep: b
             yield f"{name}: no regular file any more"
         elif status.st_size != recorded["size"]:
             yield f"{name}: {status.st_size} bytes, was {recorded['size']}"
-        elif deep:
+        elif deep or status.st_mtime_ns != recorded.get("mtime_ns"):
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != recorded["sha256"]:
                     yield f"{name}: contents changed"

@@ -25,6 +25,12 @@ TERM_GRACE = 5.0
 LineSink = Callable[[str], None]
 
 
+class Note(str):
+    """A line for a LineSink that the reader must not miss: it is shown for good, not only while it is the last one."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Result:
     """What a finished command did.

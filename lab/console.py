@@ -18,6 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from lab.command import Note
 from lab.errors import LabError
 from lab.timeline import Phase
 
@@ -128,9 +129,15 @@ class Progress:
 
     def line(self, machine: str, text: str) -> None:
         """A machine said something: the last line of each is shown."""
-        text = text.strip()
-        if not text:
+        if not text.strip():
             return
+        if isinstance(text, Note):
+            shown = Text.assemble(
+                (self._stamp(), "dim"), (" ! ", "yellow bold"), f"{machine}: {text}" if machine else text
+            )
+            (self._live.console if self._live is not None else out).print(shown)
+            return
+        text = text.strip()
         with self._lock:
             self._last[machine] = text
         if self._verbose:

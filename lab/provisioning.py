@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cluster.observation import Observation
-from lab.command import CommandError, Result
+from lab.command import CommandError, Note, Result
 from lab.errors import LabError
 from lab.machine import Machine
 from lab.parallel import workers
@@ -112,7 +112,7 @@ class Provisioner:
         balanced: Mapping[str, Future[None]],
         prepared: Mapping[str, Future[None]],
     ) -> None:
-        seed = self._seed(work)
+        seed = self._seed(work, prepared)
         if seed is None:
             seed = self.topology.masters[0]
             gather([prepared[seed.name], *balanced.values()])
@@ -126,7 +126,7 @@ class Provisioner:
                 work.join(node, seed, prepared[node.name])
         gather([*joins, *prepared.values()])
 
-    def _seed(self, work: _Work) -> Node | None:
+    def _seed(self, work: _Work, prepared: Mapping[str, Future[None]]) -> Node | None:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
         members = [node for node in self.topology.masters if work.joined(node)]
         if not members:
@@ -147,9 +147,9 @@ class Provisioner:
                     f"no apiserver answers on {', '.join(node.name for node in members)}, though they are members",
                     "./inv status and ./inv logs help to find out why; ./inv destroy, then ./inv up, begins afresh",
                 ) from None
-            self.timeline.line(
-                f"etcd has lost its quorum: {', '.join(half)} was added and never started. Starting again from init"
-            )
+            lost = f"etcd has lost its quorum: {', '.join(half)} was added and never started. Starting again from init"
+            self.timeline.line(Note(lost))
+            gather(list(prepared.values()))  # nothing else may be at work on a machine that is cleaned
             self._start_again(work)
             return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache
+from lab.command import Note
 from lab.context import FOLDER
 from lab.definition import Definition
 from lab.identity import Identity
@@ -27,7 +28,7 @@ def make_site(
 ) -> Site:
     """Choose the provider, then build what the cache lacks, box and payload side by side. Raises LabError."""
     chosen = choice.choose(wanted)
-    timeline.line(f"provider {chosen.provider}: {chosen.why}")
+    timeline.line(Note(f"provider {chosen.provider}: {chosen.why}"))
     cache = Cache.default()
     if chosen.provider == "libvirt":
         return _virtual_machines(definition, identity, cache, stage, timeline, refresh=refresh)

@@ -43,7 +43,12 @@ class State:
     def stage(self) -> Stage | None:
         """How far an earlier ``up`` brought the lab, or began to; None before the first."""
         file = self.folder / "stage"
-        return Stage(file.read_text().strip()) if file.is_file() else None
+        if not file.is_file():
+            return None
+        try:
+            return Stage(file.read_text().strip())
+        except ValueError as error:
+            raise LabError(f"{file} is damaged: {error}", f"write one of {', '.join(Stage)} into it") from error
 
     @property
     def kubeconfig(self) -> Path:
@@ -58,8 +63,10 @@ class State:
     @property
     def sockets(self) -> Path:
         """Shared ssh connections; not in the folder, because a socket's path may have 107 characters only (unix(7))."""
-        base = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))
-        return base / "halab" / self.identity.prefix
+        if os.geteuid() == 0:
+            return Path("/run/halab") / self.identity.prefix
+        own = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/halab-{os.geteuid()}"
+        return Path(own) / "halab" / self.identity.prefix
 
     def load_site(self) -> Site | None:
         """The site that the lab was made for, or None before its first ``up``."""

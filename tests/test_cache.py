@@ -117,12 +117,32 @@ def test_damage_is_named_and_the_next_build_repairs_it(entry: Entry, damage: obj
     entry.check(deep=True)
 
 
-def test_changed_contents_of_equal_size_are_found_by_a_deep_check_only(entry: Entry) -> None:
+def test_changed_contents_of_equal_size_are_found_and_told_and_mended(entry: Entry) -> None:
     entry.build(builder)
     (entry.path / "bin/tool").write_text("TOOL")
+    with pytest.raises(CacheError, match="bin/tool: contents changed"):
+        entry.check()
+    told: list[str] = []
+    entry.build(builder, sink=told.append)
+    assert "bin/tool: contents changed" in told[0]
+    assert (entry.path / "bin/tool").read_text() == "tool"
+
+
+def test_a_change_that_hides_its_time_is_found_by_a_deep_check(entry: Entry) -> None:
+    entry.build(builder)
+    tool = entry.path / "bin/tool"
+    before = tool.stat()
+    tool.write_text("TOOL")
+    os.utime(tool, ns=(before.st_atime_ns, before.st_mtime_ns))
     entry.check()
     with pytest.raises(CacheError, match="bin/tool: contents changed"):
         entry.check(deep=True)
+
+
+def test_a_file_that_was_touched_but_not_changed_is_whole(entry: Entry) -> None:
+    entry.build(builder)
+    (entry.path / "bin/tool").touch()
+    entry.check()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"files": 3}'])

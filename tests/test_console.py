@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lab import console
 from lab.cluster.status import KubernetesNode, LoadBalancer, Member, Status
+from lab.command import Note
 from lab.commands.show import leases_line, machines_table, phases_table
 from lab.console import Progress
 from lab.errors import LabError
@@ -142,3 +143,12 @@ def test_the_phase_table_has_a_bar_on_one_time_axis_and_a_total() -> None:
     assert bars[1].startswith(" "), "it began later"
     assert float(str(rows[-1][3])) == pytest.approx(timeline.elapsed, abs=0.2)
     assert len(columns) == len(rows[0])
+
+
+def test_a_note_stays_where_other_lines_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("up") as progress:
+        progress.line("", "passes")
+        progress.line("master1", Note("etcd has lost its quorum"))
+    said = capsys.readouterr().out
+    assert "! master1: etcd has lost its quorum" in said
+    assert "passes" not in said

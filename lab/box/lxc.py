@@ -72,7 +72,7 @@ def build(cache: Cache, provision: Path, sink: LineSink, refresh: bool = False) 
     wanted = entry(cache, provision)
     if os.geteuid() != 0 and not wanted.ready:
         raise LabError("building the container box needs root", "run the command as root; see ./inv doctor")
-    path = wanted.build(lambda folder: _make(folder, wanted.path, provision, sink), refresh, SPACE)
+    path = wanted.build(lambda folder: _make(folder, wanted.path, provision, sink), refresh, SPACE, sink)
     return Box(
         name=f"halab-lxc-{wanted.key[:8]}",
         version=wanted.key,

@@ -53,6 +53,12 @@ systemctl --quiet set-default multi-user.target
 # Scripts of another init system beside units of the same name: "systemctl enable" would call Perl for each of them.
 rm -f /etc/init.d/* /etc/rc?.d/*
 
+# Nothing is found out anew at each start and each reload of systemd: there are no more devices, swaps or old init scripts.
+mkdir -p /etc/systemd/system-generators
+for generator in /usr/lib/systemd/system-generators/*; do
+  ln -sf /dev/null "/etc/systemd/system-generators/$(basename "$generator")"
+done
+
 # The initial ram disk: drivers for disk, network and random numbers, and one script. The distribution's own starts udev
 # and looks for every device there could be, which takes an emulated machine as long as all the rest of its start.
 version=$(basename "$(echo /lib/modules/*)")
@@ -61,7 +67,7 @@ mkdir -p "$build"/{bin,dev,proc,root,modules}
 cp /bin/busybox "$build/bin/busybox"
 # A small archive does not pay for its decompression: modules go in as they are, in the order in which they are loaded.
 : > "$build/order"
-for module in virtio_pci virtio_blk virtio_net virtio_rng ext4; do
+for module in virtio_pci virtio_blk virtio_net virtio_rng ext4 button evdev; do # the last two: the power button
   modprobe --set-version "$version" --show-depends "$module" > "$build/depends"
   while read -r kind file _; do
     [ "$kind" = insmod ] || continue # "builtin" needs no file

@@ -113,7 +113,7 @@ def main() -> None:
     found: dict[str, Any] = {
         "hostname": socket.gethostname(),
         "joined": (HALAB / "joined").exists(),
-        "kubeadm_traces": Path(PKI).is_dir(),
+        "kubeadm_traces": Path("/var/lib/halab/began").exists(),
         "steps": steps(),
     }
     attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")

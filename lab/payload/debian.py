@@ -51,7 +51,7 @@ class DebianPayload:
             availability = self.available()
             if not availability.ok:
                 raise LabError(f"Kubernetes cannot be built: {availability.why}", "run ./inv doctor")
-        return tree.build(lambda folder: self._make(folder, cache, sink, refresh), refresh, SPACE)
+        return tree.build(lambda folder: self._make(folder, cache, sink, refresh), refresh, SPACE, sink)
 
     def tree(self, cache: Cache) -> Entry:
         """Where the payload lies in the cache."""
@@ -67,7 +67,7 @@ class DebianPayload:
 
     def _make(self, folder: Path, cache: Cache, sink: LineSink, refresh: bool) -> Mapping[str, object]:
         compiled = self.binaries(cache)
-        binaries = compiled.build(lambda target: programs.build(target, sink), refresh, programs.SPACE)
+        binaries = compiled.build(lambda target: programs.build(target, sink), refresh, programs.SPACE, sink)
         (folder / "bin").mkdir()
         for name in programs.ON_MACHINES:
             os.link(binaries / name, folder / "bin" / name)

@@ -38,7 +38,7 @@ def prepare(cache: Cache, rootfs: Path, payload: Path, sink: LineSink, refresh: 
     wanted = entry(cache, rootfs, payload)
     if os.geteuid() != 0 and not wanted.ready:
         raise LabError("preparing the machines' images needs root", "run the command as root; see ./inv doctor")
-    return wanted.build(lambda folder: _make(folder, rootfs, payload, sink), refresh, SPACE) / "containerd"
+    return wanted.build(lambda folder: _make(folder, rootfs, payload, sink), refresh, SPACE, sink) / "containerd"
 
 
 def entry(cache: Cache, rootfs: Path, payload: Path) -> Entry:

@@ -13,5 +13,6 @@ clean() {
   for id in $mounted; do umount -l "$id"; done
   rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
   find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
-  rm -f /var/lib/halab/joined
+  # Last of all: a clean-up that is killed is begun again.
+  rm -f /var/lib/halab/joined /var/lib/halab/began
 }

@@ -34,7 +34,8 @@ clean() {
   for id in $mounted; do umount -l "$id"; done
   rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
   find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
-  rm -f /var/lib/halab/joined
+  # Last of all: a clean-up that is killed is begun again.
+  rm -f /var/lib/halab/joined /var/lib/halab/began
 }
 # run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails.
 run_kubeadm() {
@@ -144,6 +145,7 @@ EOF
 if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
   systemctl stop halab-kubeadm.service
   # Whatever an attempt that failed or was killed has left would stop this one.
-  [ ! -e /etc/kubernetes/manifests ] || clean
+  [ ! -e /var/lib/halab/began ] || clean
+  touch /var/lib/halab/began
 fi
 run_kubeadm

@@ -71,5 +71,5 @@ ExecStart=/usr/local/lib/halab/boot
 WantedBy=multi-user.target
 EOF
 if changed; then systemctl daemon-reload; fi
-systemctl enable --quiet halab-boot.service
+systemctl enable --quiet --no-reload halab-boot.service
 if changed; then systemctl restart halab-boot.service; else systemctl start halab-boot.service; fi

@@ -92,7 +92,7 @@ haproxy -c -q -f "$config"
 put /etc/haproxy/haproxy.cfg < "$config"
 rm "$config"
 
-systemctl enable --quiet haproxy.service
+systemctl enable --quiet --no-reload haproxy.service
 if [ "$unit_changed" = yes ]; then
   systemctl daemon-reload
   systemctl restart haproxy.service

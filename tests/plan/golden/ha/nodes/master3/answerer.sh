@@ -107,5 +107,5 @@ fi
 chmod 0600 "$folder/tls.key"
 
 if changed; then systemctl daemon-reload; fi
-systemctl enable --quiet halab-answerer.service
+systemctl enable --quiet --no-reload halab-answerer.service
 if changed; then systemctl restart halab-answerer.service; else systemctl start halab-answerer.service; fi

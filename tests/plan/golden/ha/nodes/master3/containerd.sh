@@ -64,7 +64,7 @@ put /etc/cni/net.d/10-lab.conflist <<'EOF'
 }
 EOF
 
-systemctl enable --quiet containerd.service
+systemctl enable --quiet --no-reload containerd.service
 if changed; then systemctl restart containerd.service; else systemctl start containerd.service; fi
 
 # The payload's images, unless the machine was born with them.

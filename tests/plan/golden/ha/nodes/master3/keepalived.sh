@@ -115,6 +115,6 @@ put /etc/keepalived/keepalived.conf < "$config"
 rm "$config"
 rm -f /etc/keepalived/haproxy-check
 
-systemctl enable --quiet keepalived.service
+systemctl enable --quiet --no-reload keepalived.service
 [ "$unit_changed" = no ] || systemctl daemon-reload
 if changed; then systemctl restart keepalived.service; else systemctl start keepalived.service; fi

@@ -75,4 +75,4 @@ Environment=HOME=/root
 ExecStart=/usr/local/lib/halab/kubeadm
 EOF
 if changed; then systemctl daemon-reload; fi
-systemctl enable --quiet kubelet.service
+systemctl enable --quiet --no-reload kubelet.service

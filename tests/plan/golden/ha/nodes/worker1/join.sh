@@ -35,7 +35,8 @@ clean() {
   for id in $mounted; do umount -l "$id"; done
   rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
   find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
-  rm -f /var/lib/halab/joined
+  # Last of all: a clean-up that is killed is begun again.
+  rm -f /var/lib/halab/joined /var/lib/halab/began
 }
 # run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails.
 run_kubeadm() {
@@ -62,7 +63,8 @@ touch /var/lib/halab/joined
 EOF
 if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
   systemctl stop halab-kubeadm.service
-  [ ! -e /etc/kubernetes/kubelet.conf ] && [ ! -e /etc/kubernetes/manifests ] && [ ! -e /etc/kubernetes/pki ] || clean
+  [ ! -e /var/lib/halab/began ] || clean
+  touch /var/lib/halab/began
   umask 077
   put /run/halab/kubeadm.yaml 0600 <<EOF
 apiVersion: kubeadm.k8s.io/v1beta2
