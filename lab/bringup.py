@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.cluster.status import Status
 from lab.context import Lab, assemble
-from lab.definition import Definition
+from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.health import settle
 from lab.plan import render, write
@@ -30,7 +30,8 @@ CHANGEABLE = frozenset({"keepalived", "haproxy"})
 class Bringup:
     """One run of ``up``. ``wanted`` is the provider asked for: auto, lxc or libvirt.
 
-    ``heal`` ends the faults that an interrupted verification left open; it is called once the machines run.
+    ``heal`` ends the faults that an interrupted verification left open; it is called with False once the machines run,
+    and with True once the lab is healthy.
     """
 
     definition: Definition
@@ -40,36 +41,24 @@ class Bringup:
     stage: Stage
     timeline: Timeline
     refresh: bool = False
-    heal: Callable[[Lab], object] = lambda lab: None
+    heal: Callable[[Lab, bool], object] = lambda lab, settled: None
 
     def run(self) -> tuple[Lab, Status, list[str]]:
         """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
-        self._refuse_another_shape()
+        refuse_another_shape(self.state, self.definition)
         site = self._site()
         done = self._render(site)
         lab = assemble(self.definition, self.state, site)
         done += self._boot(lab)
-        self.heal(lab)
+        self.heal(lab, False)
         stage = max(self.stage, self.state.stage or self.stage, key=lambda stage: stage.order)
         self.state.write("stage", stage)
         if stage is Stage.MACHINES:
             return lab, lab.status(), done
         done += self._provision(lab, stage)
-        return lab, settle(lab, stage, self.timeline), done
-
-    def _refuse_another_shape(self) -> None:
-        """A definition that differs in what machines are born with would half apply: say so before anything else."""
-        if not self.state.definition.is_file() or self.state.load_site() is None:
-            return
-        from lab.definition import load
-
-        old, new = load(self.state.definition).model_dump(mode="json"), self.definition.model_dump(mode="json")
-        changed = [part for part in new if part not in CHANGEABLE and old.get(part) != new.get(part)]
-        if changed:
-            raise UsageError(
-                f"lab {self.state.identity.name} exists with another definition: {', '.join(changed)} changed",
-                f"./inv destroy --lab {self.state.identity.name} first, or give the new definition a name of its own",
-            )
+        status = settle(lab, stage, self.timeline)
+        self.heal(lab, True)
+        return lab, status, done
 
     def _site(self) -> Site:
         """The site that the lab was made for, or a new one (box and payload are built when the cache lacks them)."""
@@ -143,6 +132,22 @@ class Bringup:
             credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
             self.state.write("kubeconfig", credential, 0o600)
         return done
+
+
+def refuse_another_shape(state: State, definition: Definition) -> None:
+    """Raise UsageError for a definition that differs from the existing lab's in what machines are born with.
+
+    It would half apply; that is said before anything is touched.
+    """
+    if not state.definition.is_file() or state.load_site() is None:
+        return
+    old, new = load(state.definition).model_dump(mode="json"), definition.model_dump(mode="json")
+    changed = [part for part in new if part not in CHANGEABLE and old.get(part) != new.get(part)]
+    if changed:
+        raise UsageError(
+            f"lab {state.identity.name} exists with another definition: {', '.join(changed)} changed",
+            f"./inv destroy --lab {state.identity.name} first, or give the new definition a name of its own",
+        )
 
 
 def scripts(lab: Lab) -> dict[tuple[str, str], Script]:

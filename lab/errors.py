@@ -38,9 +38,3 @@ class UsageError(LabError):
     """Wrong arguments or a wrong definition: the person who typed it can mend it."""
 
     status = ExitStatus.USAGE
-
-
-class UnknownError(LabError):
-    """The tool could not tell: neither good nor bad is known."""
-
-    status = ExitStatus.UNKNOWN

@@ -13,7 +13,7 @@ from invoke.exceptions import Exit
 
 from lab import program
 from lab.command import CommandError, Result
-from lab.errors import ExitStatus, LabError, UnknownError, UsageError
+from lab.errors import ExitStatus, LabError, UsageError
 from lab.program import main, overview, split_verbatim
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -67,7 +67,6 @@ def test_the_words_arrive_as_they_were_typed(monkeypatch: pytest.MonkeyPatch) ->
 FAILURES: list[tuple[Exception | BaseException, int, str]] = [
     (LabError("keepalived is gone", "look there"), 1, "keepalived is gone"),
     (CommandError(Result("ip addr", 5, "", "no such device", 0.1, "master1")), 1, "no such device"),
-    (UnknownError("no sample"), 2, "no sample"),
     (UsageError("no such machine"), 64, "no such machine"),
     (Exit("as asked", code=3), 3, "as asked"),
     (KeyError("oops"), 70, "a fault of the program"),

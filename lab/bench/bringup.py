@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lab.bench.figures import Spread, collect
 from lab.bringup import Bringup
+from lab.command import Note
 from lab.definition import Definition
 from lab.errors import LabError
 from lab.stage import Stage
@@ -32,7 +33,16 @@ class UpBench:
             raise LabError(
                 f"there is a lab {self.state.identity.name} already", f"./inv destroy --lab {self.state.identity.name}"
             )
-        return collect([self._round() for _ in range(rounds)])
+        done: list[dict[str, float]] = []
+        for number in range(1, rounds + 1):
+            try:
+                done.append(self._round())
+            except LabError as error:
+                if not done:
+                    raise
+                self.listener.line("", Note(f"round {number} failed and ends the bench: {error.message}"))
+                break
+        return collect(done)
 
     def _round(self) -> dict[str, float]:
         timeline = Timeline(self.listener)

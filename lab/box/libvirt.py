@@ -46,7 +46,9 @@ DISK_GIB = 20
 SPACE = 3 * GIB
 
 #: The kernel's command line. Network cards keep the names eth0, eth1; the processor's flaws do not matter in a lab.
-KERNEL = "root=/dev/vda2 rw net.ifnames=0 biosdevname=0 console=ttyS0 quiet mitigations=off nowatchdog selinux=0 apparmor=0"
+KERNEL = (
+    "root=/dev/vda2 rw net.ifnames=0 biosdevname=0 console=ttyS0 quiet mitigations=off nowatchdog selinux=0 apparmor=0"
+)
 
 #: Kubernetes before v1.25 is proven on control groups v1 only, later ones want v2 (kubernetes.io, "About cgroup v2").
 CGROUP_V1 = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lab import console
+from lab.bringup import refuse_another_shape
 from lab.commands.up import check_provider, source_of
 from lab.context import FOLDER
 from lab.definition import load
@@ -22,6 +23,7 @@ def run(definition: str, lab: str, provider: str) -> None:
     state = State(Identity(lab or wanted.name, FOLDER))
     topology = derive(wanted)
     with state.lock():
+        refuse_another_shape(state, wanted)
         known = state.load_site()
         # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
         site = known or Site(identity=state.identity, provider=choice.choose(provider or wanted.provider).provider)

@@ -51,9 +51,9 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     console.say(f"{answers}; {timeline.elapsed:.1f} s{nothing}", "green bold")
 
 
-def heal(lab: Lab) -> None:
-    """End the faults that an interrupted verification left open."""
-    heal_open(view(lab), console.say)
+def heal(lab: Lab, settled: bool) -> None:
+    """End the faults that an interrupted verification left open; those inside the cluster once it is ``settled``."""
+    heal_open(view(lab), console.say, cluster=settled)
 
 
 def source_of(definition: str) -> Path:
