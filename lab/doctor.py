@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lab.cache import Cache
+from lab.command import run
 from lab.definition import Definition
 from lab.errors import LabError
 from lab.payload.choose import choose
@@ -46,6 +47,8 @@ def examine(definition: Definition, wanted: str) -> list[Finding]:
     looks: list[Callable[[], Finding]] = [
         lambda: Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
         lambda: _privileges(chosen.provider),
+        lambda: _vagrant(chosen.provider),
+        lambda: _namespaces(chosen.provider),
         lambda: _cgroups(chosen.provider),
         lambda: _filesystem(chosen.provider),
         _memory,
@@ -62,6 +65,32 @@ def _privileges(provider: str) -> Finding:
         return Finding("privileges", "not root", Grade.BAD, "system containers need root: sudo ./inv up")
     return Finding(
         "privileges", "not root", Grade.NOTE, "enough with a system libvirt and membership in its group (libvirt)"
+    )
+
+
+def _vagrant(provider: str) -> Finding:
+    """Vagrant with the provider's plugin (its name follows Vagrant's own convention)."""
+    plugin = f"vagrant-{provider}"
+    if shutil.which("vagrant") is None:
+        return Finding("Vagrant", "not installed", Grade.NOTE, "./inv up installs it where there is apt")
+    listed = run(["vagrant", "plugin", "list"], timeout=60.0)
+    found = next((line for line in listed.stdout.splitlines() if line.startswith(f"{plugin} ")), "")
+    if found:
+        return Finding("Vagrant", found, Grade.GOOD)
+    return Finding(
+        "Vagrant", f"without {plugin}", Grade.NOTE, f"./inv up --provider {provider} installs it where there is apt"
+    )
+
+
+def _namespaces(provider: str) -> Finding:
+    """Containers need a network and a mount namespace of the lab's own."""
+    if provider != "lxc" or os.geteuid() != 0:
+        return Finding("namespaces", "not needed" if provider != "lxc" else "not tried without root", Grade.GOOD)
+    tried = run(["unshare", "--net", "--mount", "mount", "-t", "sysfs", "sysfs", "/sys"], timeout=10.0)
+    if tried.ok:
+        return Finding("namespaces", "network and mount namespaces can be made", Grade.GOOD)
+    return Finding(
+        "namespaces", tried.tail(1), Grade.BAD, "this host (a container itself?) lets nobody make namespaces"
     )
 
 

@@ -1,4 +1,4 @@
-"""The containers' Vagrantfile is judged by Vagrant with the real plugin; its text is pinned by the plan's golden files."""
+"""The containers' Vagrantfile judged by Vagrant with the real plugin; golden files of the plan pin its text."""
 
 from __future__ import annotations
 
