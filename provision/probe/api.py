@@ -192,19 +192,26 @@ def follow_lease(api: Api, name: str, lifetime: float) -> None:
 
 
 def clean(api: Api) -> None:
-    """Delete every pod that this program made; tries again while the API does not answer."""
+    """Delete every pod that this program made, and wait until they are gone; goes on while the API is silent."""
     until = time.monotonic() + CLEAN
-    while True:
+    ours = PODS + "?labelSelector=app%3D" + LABEL
+    method, count, trouble = "DELETE", -1, ""
+    while time.monotonic() < until:
         try:
-            status, answer = api.request("DELETE", PODS + "?labelSelector=app%3D" + LABEL, timeout=CLEAN / 2)
-            break
+            status, answer = api.request(method, ours, timeout=CLEAN / 2)
         except (OSError, http.client.HTTPException) as error:
-            if time.monotonic() > until:
-                raise SystemExit(f"deleting the test pods: {error or type(error).__name__}") from error
-            time.sleep(AGAIN)
-    if status != 200:
-        raise SystemExit(f"deleting the test pods: status {status} {answer.get('message', '')}")
-    emit(kind="cleaned", count=len(answer.get("items", [])))
+            trouble = str(error) or type(error).__name__
+        else:
+            if status != 200:
+                raise SystemExit(f"deleting the test pods: status {status} {answer.get('message', '')}")
+            left = len(answer.get("items", []))
+            count = max(count, left)
+            if method == "GET" and left == 0:
+                emit(kind="cleaned", count=count)
+                return
+            method, trouble = "GET", f"{left} are still there"
+        time.sleep(AGAIN)
+    raise SystemExit(f"deleting the test pods: {trouble} after {CLEAN:.0f} s")
 
 
 def main(endpoint: str, kubeconfig: str, agent: str, what: str, *rest: str) -> None:

@@ -262,7 +262,7 @@ def test_cleaning_asks_for_its_own_pods_only(cluster: tuple[str, type[Cluster]],
     (said,) = run("api", endpoint, credentials["admin.conf"], "halab-clean", "clean")
     assert said["count"] == 2
     path = "/api/v1/namespaces/default/pods?labelSelector=app%3Dhalab-verify"
-    assert seen.asked == [("DELETE", path, "halab-clean")]
+    assert seen.asked == [("DELETE", path, "halab-clean"), ("GET", path, "halab-clean")]
 
 
 def test_an_impostor_is_not_asked(
