@@ -113,11 +113,15 @@ def left_of(prefix: str, folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Process:
-    """A process; ``started`` (in clock ticks since the boot) tells it from a later one of the same number."""
+    """A process; ``started`` (in clock ticks since the boot) tells it from a later one of the same number.
+
+    ``machine`` is true in the control groups of a lab's machine (what runs in it, and what LXC runs it with).
+    """
 
     pid: int
     started: int
     words: str = field(compare=False)
+    machine: bool = field(compare=False, default=False)
 
     @property
     def lives(self) -> bool:
@@ -140,7 +144,8 @@ def belonging(prefix: str, folder: Path, mark: str = "") -> set[Process]:
         words, groups = _read(process / "cmdline"), _read(process / "cgroup")
         marked = bool(mark) and entry in _read(process / "environ").split(b"\0")
         if marked or any(text in words or text in groups for text in telling) or namespaces & _namespaces(process):
-            one = Process(int(process.name), _stat(process)[1], words.replace(b"\0", b" ").decode(errors="replace"))
+            said = words.replace(b"\0", b" ").decode(errors="replace")
+            one = Process(int(process.name), _stat(process)[1], said, telling[0] in groups)
             if one.lives:
                 found.add(one)
     return found
