@@ -56,7 +56,7 @@ class Bringup:
         if stage is Stage.MACHINES:
             return lab, lab.status(), done
         done += self._provision(lab, stage)
-        status = settle(lab, stage, self.timeline)
+        status = settle(lab, self.timeline)
         self.heal(lab, True)
         return lab, status, done
 

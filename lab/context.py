@@ -17,6 +17,7 @@ from lab.machine import Channel, Machine
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.base import MachineState, Provider
+from lab.stage import Stage
 from lab.state import State
 from lab.topology import Node, Topology, derive
 
@@ -74,7 +75,8 @@ class Lab:
     def status(self) -> Status:
         """The lab at this moment."""
         states, seen = self.observe()
-        return fold(self.topology, self.provider.name, states, seen, kubernetes=self.kubernetes)
+        workers = self.state.stage is not Stage.CONTROL_PLANE
+        return fold(self.topology, self.provider.name, states, seen, kubernetes=self.kubernetes, workers=workers)
 
     def control_plane(self) -> tuple[Node, Machine]:
         """A master whose apiserver answers. Raises LabError when none does."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError
-from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.waiting import WaitTimeout, wait_for
 
@@ -16,29 +15,21 @@ SETTLE_SECONDS = 90.0
 RESUME_SECONDS = 240.0
 
 
-def settle(lab: Lab, stage: Stage, timeline: Timeline, seconds: float = SETTLE_SECONDS) -> Status:
+def settle(lab: Lab, timeline: Timeline, seconds: float = SETTLE_SECONDS) -> Status:
     """Return the first healthy status; raises LabError with every problem that is left after ``seconds``."""
     with timeline.phase("healthy"):
         try:
             return wait_for(
                 "a healthy lab",
                 lab.status,
-                lambda status: not matters(lab, status, stage),
+                lambda status: status.healthy,
                 seconds=seconds,
                 interval=0.5,
             )
         except WaitTimeout as error:
             assert isinstance(error.last, Status)
-            wrong = "\n".join(f"  - {problem}" for problem in matters(lab, error.last, stage))
+            wrong = "\n".join(f"  - {problem}" for problem in error.last.problems)
             raise LabError(
                 f"the lab is not healthy after {seconds:.0f} s:\n{wrong}",
                 "./inv status shows it live, ./inv logs gathers what is needed to find out why",
             ) from error
-
-
-def matters(lab: Lab, status: Status, stage: Stage) -> list[str]:
-    """The problems that count at this stage: before ``workers`` a worker is rightly no member."""
-    if stage is not Stage.CONTROL_PLANE:
-        return list(status.problems)
-    workers = tuple(f"{node.name} is no member" for node in lab.topology.workers)
-    return [problem for problem in status.problems if not problem.startswith(workers)]

@@ -42,7 +42,7 @@ def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
         return lab.status(), [*paused, *off]
-    return settle(lab, stage, timeline, RESUME_SECONDS), [*paused, *off]
+    return settle(lab, timeline, RESUME_SECONDS), [*paused, *off]
 
 
 def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:

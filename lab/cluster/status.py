@@ -87,8 +87,12 @@ def fold(
     observations: Mapping[str, Observation],
     *,
     kubernetes: bool = True,
+    workers: bool = True,
 ) -> Status:
-    """Make one status of all observations; ``kubernetes`` false judges machines and load balancers only."""
+    """Make one status of all observations.
+
+    ``kubernetes`` false judges machines and load balancers only; ``workers`` false takes workers for no members yet.
+    """
     vip = str(topology.vip)
     holders = tuple(name for name, seen in observations.items() if vip in seen.get("addresses", ()))
     masters = {node.name: observations.get(node.name, {}) for node in topology.masters}
@@ -121,7 +125,7 @@ def fold(
     )
     problems = [*_machine_problems(topology, states, observations), *_balancer_problems(topology, status, kubernetes)]
     if kubernetes:
-        problems += [*_node_problems(topology, status), *_etcd_problems(topology, status, masters)]
+        problems += [*_node_problems(topology, status, workers), *_etcd_problems(topology, status, masters)]
     return Status(**{**status.__dict__, "problems": tuple(problems)})
 
 
@@ -166,11 +170,12 @@ def _balancer_problems(topology: Topology, status: Status, kubernetes: bool) -> 
     return problems
 
 
-def _node_problems(topology: Topology, status: Status) -> list[str]:
+def _node_problems(topology: Topology, status: Status, workers: bool) -> list[str]:
     if not status.nodes:
         return ["no apiserver answers"]
     seen = {node.name: node for node in status.nodes}
-    problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in topology.nodes]
+    members = topology.nodes if workers else topology.masters
+    problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in members]
     missing = [f"lease {name} has no holder" for name in LEADERS if not status.leases.get(name)]
     return [problem for problem in problems if problem] + missing
 

@@ -83,4 +83,4 @@ def _settled(lab: Lab, timeline: Timeline) -> None:
         clocks.step(list(lab.machines.values()))
     stage = lab.state.stage or Stage.MACHINES
     if stage is not Stage.MACHINES:
-        settle(lab, stage, timeline, RESUME_SECONDS)
+        settle(lab, timeline, RESUME_SECONDS)

@@ -221,3 +221,13 @@ def test_the_json_says_all_of_it(topology: Topology) -> None:
 )
 def test_a_holders_host_is_what_stands_before_the_uuid(identity: str, host: str) -> None:
     assert holder_host(identity) == host
+
+
+def test_before_the_workers_stage_a_worker_is_rightly_no_member(topology: Topology) -> None:
+    def without_worker(states: States, seen: Seen) -> None:
+        for name in MASTERS:
+            seen[name]["nodes"] = [node for node in seen[name]["nodes"] if node["name"] != "worker1"]
+
+    assert status(topology, without_worker).problems == ("worker1 is no member of the cluster",)
+    assert status(topology, without_worker, workers=False).healthy
+    assert not status(topology, gone("master2"), workers=False).healthy
