@@ -109,8 +109,8 @@ def _pods_reach_each_other(lab: Inv) -> None:
     shown = lab("kubectl", "get", "pods", "-o", "json").json()["items"]
     address = {item["spec"]["nodeName"]: item["status"]["podIP"] for item in shown}
     assert all(ipaddress.ip_address(one) in ipaddress.ip_network("10.100.0.0/16") for one in address.values())
-    fetch = ["wget", "-q", "-T", "5", "-O", "-", f"http://{address['cog']}:8080/"]
-    assert lab("kubectl", "exec", "on-wheel", "--", *fetch).out == "well\n"
+    fetch = ["sh", "-c", f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address['cog']} 8080"]
+    assert lab("kubectl", "exec", "on-wheel", "--", *fetch).out.endswith("\r\n\r\nwell\n")
     assert lab("kubectl", "logs", "on-cog").out == ""
     lab("kubectl", "delete", "pod", "--all", "--wait=false")
 
@@ -138,6 +138,7 @@ def test_labs_side_by_side_never_meet(containers: None, tmp_path: Path, clone: P
         for lab in labs:
             lab.up("--until", "control-plane")
         for number, lab in enumerate(labs):
+            assert healthy(lab.status()), "a lab without workers is what was asked for"
             lab("kubectl", "create", "configmap", "which", f"--from-literal=number={number}")
         read = ["kubectl", "get", "configmap", "which", "-o", "jsonpath={.data.number}"]
         assert [lab(*read).out for lab in labs] == ["0", "1", "2"]
