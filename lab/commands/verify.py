@@ -10,6 +10,7 @@ from lab.errors import ExitStatus, LabError
 from lab.report import write_report
 from lab.stage import Stage
 from lab.verify.cases import named, usual
+from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.verdict import CaseVerdict, Outcome
@@ -20,7 +21,7 @@ _STYLES = {Outcome.PASS: console.good, Outcome.FAIL: console.bad, Outcome.UNKNOW
 
 def view(lab: Lab) -> LabView:
     """The lab as the cases see it."""
-    return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes)
+    return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace_of(lab.site.driver))
 
 
 def run(name: str, definition: str, cases: Sequence[str]) -> None:

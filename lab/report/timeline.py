@@ -141,7 +141,7 @@ def draw(recorded: Recorded, name: str, start: float, end: float) -> Drawing:
         plot_bottom=bottom,
         lanes_top=lanes_top,
         lanes_bottom=lanes_bottom,
-        dots=tuple(_dots(recorded.connections, scale)),
+        dots=tuple(_dots(recorded.connections, scale, recorded.pace.slow)),
         bars=tuple(_bars(recorded, scale, rows)),
         lanes=tuple(Mark(row, node) for node, row in rows.items()),
         marks=tuple(_marks(recorded, scale)),
@@ -154,10 +154,10 @@ def draw(recorded: Recorded, name: str, start: float, end: float) -> Drawing:
 LEVELS = ((0.001, "1 ms"), (0.01, "10 ms"), (0.1, "100 ms"), (1.0, "1 s"))
 
 
-def _dots(connections: Iterable[Connection], scale: Scale) -> Iterable[Dot]:
+def _dots(connections: Iterable[Connection], scale: Scale, slow: float) -> Iterable[Dot]:
     for connection in connections:
         if scale.start <= connection.start <= scale.end:
-            kind = "good" if not outage.failed(connection) else "slow" if connection.outcome == "ok" else "bad"
+            kind = "good" if not outage.failed(connection, slow) else "slow" if connection.outcome == "ok" else "bad"
             title = f"{connection.outcome}, {connection.latency * 1000:.1f} ms"
             # A refusal comes quickly and is no quick answer: all failures stand at the top.
             shown = connection.latency if kind != "bad" else CEILING

@@ -7,21 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from lab.verify.pace import NATIVE
 from lab.verify.recorded import Connection
-
-#: Seconds to the answer after which a connection counts as failed.
-SLOW = 0.1
-
-#: Connections a second below which the client was too busy to tell; it starts 50.
-MIN_RATE = 40.0
 
 #: Seconds over which the rate is taken, so that a stall cannot hide in a long average.
 RATE_WINDOW = 1.0
 
 
-def failed(connection: Connection) -> bool:
-    """Refused, wrong, silent or too slow."""
-    return broken(connection) or connection.latency > SLOW
+def failed(connection: Connection, slow: float = NATIVE.slow) -> bool:
+    """Refused, wrong, silent, or slower than ``slow`` seconds."""
+    return broken(connection) or connection.latency > slow
 
 
 def broken(connection: Connection) -> bool:

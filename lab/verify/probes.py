@@ -10,9 +10,6 @@ from lab.verify import clock, programs
 from lab.verify.history import History
 from lab.verify.view import LabView
 
-#: Connections a second that the client starts.
-RATE = 50
-
 #: Seconds between two looks at a master's addresses besides the kernel's own events.
 BEAT = 0.1
 
@@ -32,7 +29,9 @@ class Probes:
         """Start the client's connections and every master's holder watcher."""
         topology = self.view.topology
         client = self.view.client.name
-        self._stream("connections", client, "connections", [topology.vip, topology.port, RATE, LIFETIME])
+        pace = self.view.pace
+        words = [topology.vip, topology.port, pace.rate, LIFETIME, "/readyz", pace.patience]
+        self._stream("connections", client, "connections", words)
         for node in topology.masters:
             self.watch_holder(node.name)
 

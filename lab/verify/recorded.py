@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lab.verify.history import LAB, Record
+from lab.verify.pace import Pace, recorded_pace
 
 #: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is
 #: that of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
@@ -95,6 +96,11 @@ class Recorded:
     def workers(self) -> tuple[str, ...]:
         """The workers."""
         return tuple(_names(self.header.get("workers")))
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How fast the client knocked, and what was too slow."""
+        return recorded_pace(self.header.get("pace"))
 
     @property
     def preempts(self) -> bool:

@@ -94,6 +94,7 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
         port=view.topology.port,
         priorities={node.name: node.priority for node in view.ranking},
         preempt=view.topology.definition.keepalived.preempt,
+        pace=asdict(view.pace),
         promise=asdict(promised),
     )
     probes = Probes(view, history)

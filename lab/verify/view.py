@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.machine import Machine
+from lab.verify.pace import NATIVE, Pace
 
 if TYPE_CHECKING:
     from lab.providers.base import Provider
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class LabView:
     """A running lab: its topology, its machines by node name, its provider and the folder of its state.
 
-    ``kubernetes`` says whether a cluster runs on the machines, or only the load balancer.
+    ``kubernetes`` says whether a cluster runs on the machines, or only the load balancer; ``pace`` is what the machine
+    that plays the client can do.
     """
 
     topology: Topology
@@ -26,6 +28,7 @@ class LabView:
     provider: Provider
     state: Path
     kubernetes: bool = True
+    pace: Pace = NATIVE
 
     @property
     def ranking(self) -> tuple[Node, ...]:

@@ -1,8 +1,8 @@
 """The client's probe: an open loop of fresh TLS connections to one endpoint, one JSON line for each.
 
-    python3 -u - HOST PORT RATE LIFETIME [PATH]
+    python3 -u - HOST PORT RATE LIFETIME [PATH [PATIENCE]]
 
-RATE connections a second are started by a fixed schedule, whatever became of the earlier ones, and each has TIMEOUT
+RATE connections a second are started by a fixed schedule, whatever became of the earlier ones, and each has PATIENCE
 seconds to the end of handshake and answer. This program only records; what is too slow or a failure is judged
 elsewhere, later. It ends after LIFETIME seconds, or at once when nobody reads its lines any more.
 
@@ -25,9 +25,6 @@ import time
 from collections import deque
 from collections.abc import Generator
 
-#: Seconds from the start of a connection to the end of its answer.
-TIMEOUT = 1.0
-
 #: Seconds behind schedule after which the missed connections are given up instead of started all at once.
 GIVE_UP = 1.0
 
@@ -47,10 +44,10 @@ class Attempt:
 
     __slots__ = ("answered", "deadline", "late", "outcome", "registered", "stage", "started", "steps", "wall")
 
-    def __init__(self, late: float) -> None:
+    def __init__(self, late: float, patience: float) -> None:
         self.wall = time.time()
         self.started = time.monotonic()
-        self.deadline = self.started + TIMEOUT
+        self.deadline = self.started + patience
         self.late = late
         self.stage = "connect"
         self.answered = 0.0
@@ -136,9 +133,10 @@ def complete(answer: bytes) -> bool:
 class Probe:
     """The loop: starts attempts by the clock, resumes those that can go on, gives up those whose time is over."""
 
-    def __init__(self, address: tuple[str, int], rate: float, path: str) -> None:
+    def __init__(self, address: tuple[str, int], rate: float, path: str, patience: float) -> None:
         self.address = address
         self.rate = rate
+        self.patience = patience
         self.request = (
             f"GET {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}\r\n"
             "User-Agent: halab-probe\r\nConnection: close\r\n\r\n"
@@ -175,7 +173,7 @@ class Probe:
 
     def begin(self, late: float) -> None:
         """Start one more connection."""
-        attempt = Attempt(late)
+        attempt = Attempt(late, self.patience)
         attempt.steps = exchange(self.address, self.context, self.request, attempt)
         self.open.append(attempt)
         self.resume(attempt)
@@ -245,9 +243,9 @@ def preferred() -> str:
         return "none"
 
 
-def main(host: str, port: str, rate: str, lifetime: str, path: str = "/readyz") -> None:
+def main(host: str, port: str, rate: str, lifetime: str, path: str = "/readyz", patience: str = "1") -> None:
     """Read the arguments and probe."""
-    probe = Probe((host, int(port)), float(rate), path)
+    probe = Probe((host, int(port)), float(rate), path, float(patience))
     gc.freeze()
     emit({"kind": "probe-start", "t": time.time(), "rate": float(rate), "priority": preferred()})
     probe.run(float(lifetime))

@@ -19,6 +19,7 @@ from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.ledger import Ledger, applied
+from lab.verify.pace import NATIVE
 from lab.verify.stage import Stage
 from lab.verify.verdict import Outcome
 from tests.verify.test_ledger import FakeFault
@@ -69,7 +70,13 @@ def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     topology = SimpleNamespace(workers=(), vip="10.0.0.9", port=1, definition=SimpleNamespace(keepalived=keepalived))
     provider = SimpleNamespace(name="fake", capabilities=frozenset())
     yield SimpleNamespace(
-        state=tmp_path, ranking=ranking, topology=topology, provider=provider, machines={}, kubernetes=False
+        state=tmp_path,
+        ranking=ranking,
+        topology=topology,
+        provider=provider,
+        machines={},
+        kubernetes=False,
+        pace=NATIVE,
     )
 
 

@@ -47,7 +47,7 @@ class LibvirtProvider:
     capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE, Capability.SNAPSHOT}))
 
     def prepare(self, sink: LineSink) -> None:
-        """Daemon, networks, storage pool and the box's image."""
+        """Daemon, networks, storage pool, the box's image; and what an interrupted ``up`` left is mended."""
         self.daemon.ensure(sink)
         with virt.connect(self.daemon.uri) as connection:
             networks.ensure(connection, self.virtual, self.subnet, self.nodes, sink)
@@ -55,6 +55,7 @@ class LibvirtProvider:
             if self.box is not None:
                 name = volumes.box_volume(self.box.name, self.box.version)
                 volumes.place(pool, name, self.box.file, self._pool_folder(), sink)
+            leftovers.mend(connection, self.virtual, self.nodes, self._notes(), sink)
 
     def enter(self) -> tuple[str, ...]:
         """The prefix into the lab's network; () on a system's libvirt, where the host is in it."""
@@ -69,7 +70,6 @@ class LibvirtProvider:
     def up(self, nodes: Sequence[str], sink: LineSink) -> None:
         """Create what is missing through Vagrant, all at once; start or wake what exists directly."""
         with self._connection() as connection:
-            leftovers.mend(connection, self.virtual, nodes, self._notes(), sink)
             found = domains.states(connection, self.virtual.identity.prefix)
             missing = [node for node in nodes if self.virtual.identity.machine(node) not in found]
             for node in nodes:

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from lab.verify import outage
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.outage import Outage
+from lab.verify.pace import Pace
 from lab.verify.recorded import Applied, Connection, Recorded
 from lab.verify.verdict import Outcome, Verdict
 
-#: Seconds that a connection is given (provision/probe/connections.py): none that began earlier can be under way.
-UNDER_WAY = 1.0
-
-#: Connections in the steady state below which nothing can be said; 100 are started.
-FEW = 20
+#: Part of the connections started in the steady state below which nothing can be said.
+FEW = 0.2
 
 #: Seconds of clean connections that must be seen after an outage before it counts as over.
 CLEAN = 1.0
@@ -30,13 +28,15 @@ def steady_client(recorded: Recorded) -> Verdict:
     connections = outage.excused(recorded.connections)
     # Those that the fault found under way are the outage's.
     seen = [c for c in outage.between(connections, start, end) if c.start + c.latency < end]
-    bad = [connection for connection in seen if outage.failed(connection)]
+    bad = [connection for connection in seen if outage.failed(connection, recorded.pace.slow)]
     rate = outage.worst_rate(connections, start, end)
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections succeeded"
-    if rate < outage.MIN_RATE:
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, _too_few(rate))
+    if rate < recorded.pace.least:
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, _too_few(rate, recorded.pace))
     if bad:
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady before the fault: {_failures(bad)}")
+        return Verdict(
+            name, Outcome.UNKNOWN, measured, promised, f"not steady before the fault: {_failures(bad, recorded.pace)}"
+        )
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
 
 
@@ -46,11 +46,12 @@ def steady_answers(recorded: Recorded) -> Verdict:
     start = recorded.phase("steady")
     if start is None:
         return unknown(name, "no steady state was reached", promised)
-    seen = outage.between(recorded.connections, start, _end_of_steady(recorded))
+    end = _end_of_steady(recorded)
+    seen = outage.between(recorded.connections, start, end)
     bad = [connection for connection in seen if outage.broken(connection)]
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections answered"
-    if bad or len(seen) < FEW:
-        reason = _failures(bad) if bad else "too few to tell"
+    if bad or len(seen) < FEW * recorded.pace.rate * (end - start):
+        reason = _failures(bad, recorded.pace) if bad else "too few to tell"
         return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady before the case: {reason}")
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before")
 
@@ -61,15 +62,15 @@ def _end_of_steady(recorded: Recorded) -> float:
     return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
 
 
-def _too_few(rate: float) -> str:
-    return f"the client managed only {rate:.0f} connections in a second ({outage.MIN_RATE:.0f} are needed to tell)"
+def _too_few(rate: float, pace: Pace) -> str:
+    return f"the client managed only {rate:.0f} connections in a second ({pace.least:.0f} are needed to tell)"
 
 
-def _failures(bad: Sequence[Connection]) -> str:
+def _failures(bad: Sequence[Connection], pace: Pace) -> str:
     """Failed connections by their outcome, most frequent first."""
     kinds: dict[str, int] = {}
     for connection in bad:
-        kind = connection.outcome if outage.broken(connection) else f"slower than {shown(outage.SLOW)}"
+        kind = connection.outcome if outage.broken(connection) else f"slower than {shown(pace.slow)}"
         kinds[kind] = kinds.get(kind, 0) + 1
     return ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items(), key=lambda item: -item[1]))
 
@@ -88,9 +89,9 @@ def suffered(
 
     def bad(connection: Connection) -> bool:
         answered = connection.start + connection.latency
-        return outage.failed(connection) if answered < loaded else outage.broken(connection)
+        return outage.failed(connection, recorded.pace.slow) if answered < loaded else outage.broken(connection)
 
-    connections = outage.between(outage.excused(recorded.connections), fault.begin - UNDER_WAY, end)
+    connections = outage.between(outage.excused(recorded.connections), fault.begin - recorded.pace.patience, end)
     touched = [c for c in connections if c.start + c.latency >= fault.moment]
     return touched, outage.find(touched, bad), [connection for connection in touched if bad(connection)]
 
@@ -105,9 +106,9 @@ def client_outage(recorded: Recorded) -> Verdict:
     end = fault.heal if fault.heal is not None else recorded.phase("end")
     if end is None:
         return unknown(name, "the record ends before the fault was healed", promised)
-    rate = outage.worst_rate(recorded.connections, fault.begin - UNDER_WAY, end)
-    if rate < outage.MIN_RATE:
-        return unknown(name, _too_few(rate), promised)
+    rate = outage.worst_rate(recorded.connections, fault.begin - recorded.pace.patience, end)
+    if rate < recorded.pace.least:
+        return unknown(name, _too_few(rate, recorded.pace), promised)
     seen, found, bad = suffered(recorded, fault, end)
     limit = promise.maximum
     if limit is not None:
@@ -117,7 +118,7 @@ def client_outage(recorded: Recorded) -> Verdict:
     if found is None:
         reason = f"none of {len(seen)} connections failed"
         return Verdict(name, Outcome.PASS, "no outage", promised, reason, {"outage_s": 0.0, "failed": 0.0, "slow": 0.0})
-    because = f"{found.failures} of {len(seen)} connections failed: {_failures(bad)}"
+    because = f"{found.failures} of {len(seen)} connections failed: {_failures(bad, recorded.pace)}"
     values = {"failed": float(found.failures), "slow": float(found.slow)}
     if found.end is None or end - found.end < CLEAN:
         least = (found.end or end) - found.start
@@ -144,12 +145,12 @@ def recovered(recorded: Recorded) -> Verdict:
         return unknown(name, f"the record ends within {shown(CLEAN)} of the heal", promised)
     seen = outage.between(recorded.connections, start, until)
     rate = outage.worst_rate(recorded.connections, start, until)
-    if rate < outage.MIN_RATE:
-        return unknown(name, _too_few(rate), promised)
+    if rate < recorded.pace.least:
+        return unknown(name, _too_few(rate, recorded.pace), promised)
     bad = [connection for connection in seen if outage.broken(connection)]
     measured = f"{len(seen) - len(bad)} of the last {len(seen)} answered"
     if bad:
-        return Verdict(name, Outcome.FAIL, measured, promised, f"after the heal: {_failures(bad)}")
+        return Verdict(name, Outcome.FAIL, measured, promised, f"after the heal: {_failures(bad, recorded.pace)}")
     return Verdict(name, Outcome.PASS, measured, promised, "all well again")
 
 
