@@ -59,7 +59,7 @@ class Running:
     @property
     def out(self) -> str:
         """What it has said so far."""
-        return self.files[0].read_text(errors="replace")
+        return self.files[0].read_bytes().decode(errors="replace")
 
     def wait(self, seconds: float) -> Done:
         """Wait for its end; one that does not end in time is killed with all that it started, and the test fails."""
@@ -68,10 +68,10 @@ class Running:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-            late = Done(self.command, -1, self.out, self.files[1].read_text(errors="replace"), seconds)
+            late = Done(self.command, -1, self.out, self.files[1].read_bytes().decode(errors="replace"), seconds)
             raise AssertionError(f"no end within {seconds:.0f} s: {late}") from None
         took = time.monotonic() - self.started
-        return Done(self.command, status, self.out, self.files[1].read_text(errors="replace"), took)
+        return Done(self.command, status, self.out, self.files[1].read_bytes().decode(errors="replace"), took)
 
     def signal(self, number: signal.Signals) -> None:
         """What a crash (SIGKILL) or a Ctrl-C (SIGINT) does to the program itself (its commands have own groups)."""
