@@ -41,9 +41,7 @@ def history(pace: Pace | None, rate: float, latency: float) -> Recorded:
         (EMULATED, 2, 0.5, Outcome.UNKNOWN),
     ],
 )
-def test_the_client_is_judged_by_its_own_pace(
-    pace: Pace | None, rate: float, latency: float, outcome: Outcome
-) -> None:
+def test_the_client_is_judged_by_its_own_pace(pace: Pace | None, rate: float, latency: float, outcome: Outcome) -> None:
     assert steady_client(history(pace, rate, latency)).outcome is outcome
 
 
