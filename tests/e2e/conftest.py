@@ -8,45 +8,19 @@ import subprocess
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from credentials import Watcher
 from filelock import FileLock, Timeout
-from hosts import Snapshot, snapshot
-from running import FOLDER, Done, Inv
+from hosts import snapshot
+from judging import Shared
+from running import FOLDER, Inv
 
 Report = Generator[None, pytest.TestReport, pytest.TestReport]
 
 #: The lab's own name, so that it never meets one of the reader's.
 NAME = "e2e"
-
-
-@dataclass(repr=False)  # a failed test shows its arguments, and the watcher knows the lab's secrets
-class Shared:
-    """The session's lab: how to speak to it, what its ``up`` did, and what the host was like before."""
-
-    inv: Inv
-    before: Snapshot
-    began: float
-    up: Done
-    watcher: Watcher
-
-    def healthy(self) -> None:
-        """The lab finds nothing wrong with itself (what a test before this one broke may still be on its way back)."""
-        self.inv.until(lambda status: status["verdict"] == "healthy", "a healthy lab", 120)
-
-    @property
-    def masters(self) -> list[str]:
-        """The masters' names."""
-        return [machine["name"] for machine in self.inv.status()["machines"] if machine["role"] == "master"]
-
-    @property
-    def holder(self) -> str:
-        """Who holds the virtual IP."""
-        (holder,) = self.inv.status()["holders"]
-        return str(holder)
 
 
 def why_not() -> str:

@@ -1,6 +1,6 @@
-"""The whole lab in containers, as a person uses it: up, looked at, broken, healed, switched off and on, destroyed.
+"""A real lab in containers, as a person uses it: what ``up`` made, what commands do with it, what ``destroy`` leaves.
 
-The tests run in this order on one lab (see conftest.py). Each leaves it healthy.
+All tests of this folder that take ``lab`` share one (see conftest.py); each leaves it healthy.
 """
 
 from __future__ import annotations
@@ -9,30 +9,15 @@ import contextlib
 import hashlib
 import ipaddress
 import json
-import os
 import re
-import signal
-import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import Shared
-from credentials import GIVEN_AWAY, given_away, readable_by_all, readable_on, secrets_of, texts
 from hosts import belonging, differences, left_of, snapshot
-from running import Inv, healthy, names, until
-
-from lab.context import DEFAULT_DEFINITION
-from lab.definition import load
-from lab.topology import derive
+from judging import NODES, TOPOLOGY, Shared, all_well
+from running import names
 
 pytestmark = pytest.mark.live
-
-TOPOLOGY = derive(load(DEFAULT_DEFINITION))
-NODES = sorted(node.name for node in TOPOLOGY.nodes)
-CASES = ("haproxy-failover", "api-spread", "scheduler-failover")
-
-#: Seconds for a machine, or a whole lab, that was switched on to be healthy again on a busy host.
-BACK = 300.0
 
 #: What tells that a machine was left alone: when its services, pods and configuration were last touched.
 TOUCHED = """
@@ -41,28 +26,6 @@ stat -c '%n %Y' /etc/haproxy/haproxy.cfg /etc/keepalived/keepalived.conf /etc/co
   /etc/kubernetes/*.conf /etc/kubernetes/manifests/* 2> /dev/null
 ctr -n k8s.io tasks list -q | sort
 """
-
-
-def readiness(inv: Inv) -> dict[str, str]:
-    """Each node's Ready condition as kubectl tells it through the virtual IP."""
-    path = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
-    return dict(line.split() for line in inv("kubectl", "get", "nodes", "-o", f"jsonpath={path}").out.splitlines())
-
-
-def answers(inv: Inv, folder: Path) -> str:
-    """What an apiserver behind the virtual IP says, over TLS verified with the cluster's own authority."""
-    authority = folder / "ca.crt"
-    authority.write_text(inv.on(TOPOLOGY.masters[0].name, "cat /etc/kubernetes/pki/ca.crt"))
-    url = f"https://{TOPOLOGY.endpoint}/readyz"
-    return inv("enter", "curl", "--silent", "--show-error", "--max-time", "5", "--cacert", str(authority), url).out
-
-
-def all_well(lab: Shared, folder: Path) -> None:
-    """Judged in three ways that know nothing of each other."""
-    status = lab.inv.until(healthy, "a healthy lab", BACK)
-    assert names(status, "nodes") == NODES
-    assert readiness(lab.inv) == dict.fromkeys(NODES, "True")
-    assert answers(lab.inv, folder) == "ok"
 
 
 class TestUp:
@@ -143,74 +106,6 @@ class TestUp:
         assert len(lab.inv.runs("up")) == len(runs) + 1
 
 
-class TestVerify:
-    """The article's three cases, and one that cannot pass."""
-
-    def test_the_three_cases_pass(self, lab: Shared) -> None:
-        known = set(lab.inv.runs("verify"))
-        done = lab.inv("verify", *(word for case in CASES for word in ("--case", case)), seconds=900, status=None)
-        if done.status == 2:  # "could not tell", on a host too busy for fifty connections a second: asked once more
-            known = set(lab.inv.runs("verify"))
-            done = lab.inv("verify", *(word for case in CASES for word in ("--case", case)), seconds=900, status=None)
-        done.expect(0)
-        (folder,) = set(lab.inv.runs("verify")) - known
-        verdict = json.loads((folder / "verdict.json").read_text())
-        assert verdict["outcome"] == "pass"
-        assert [case["case"] for case in verdict["cases"]] == list(CASES)
-        for case in verdict["cases"]:
-            assert case["outcome"] == "pass"
-            assert case["measured"]
-            assert case["verdicts"], f"{case['case']} was judged by nothing"
-            assert re.search(rf"{case['case']}\s+pass", done.out)
-        history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-        assert sum(record["kind"] == "fault" for record in history) >= 4
-        assert len({record["source"] for record in history}) >= len(TOPOLOGY.masters)
-        assert (folder / "junit.xml").read_text().count("<testcase") >= len(CASES)
-        assert not (lab.inv.state / "faults.json").exists()
-        lab.healthy()
-
-    def test_the_report_needs_nothing_else(self, lab: Shared) -> None:
-        page = (lab.inv.runs("verify")[-1] / "report.html").read_text()
-        for case in CASES:
-            assert case in page
-        outside = [
-            *re.findall(r"""(?:src|href|srcset|action|data)\s*=\s*["']?(?!#|data:)[^"'\s>]+""", page),
-            *re.findall(r"@import|url\((?!['\"]?(?:#|data:))", page),
-            *re.findall(r"<(?:link|iframe|object|embed)\b", page),
-        ]
-        assert outside == []
-        assert "<svg" in page
-
-    def test_no_pod_is_left(self, lab: Shared) -> None:
-        others = ("--all-namespaces", "--selector", "tier!=control-plane,k8s-app!=kube-proxy", "--output", "name")
-        until(lambda: lab.inv("kubectl", "get", "pods", *others).out, lambda pods: pods == "", "no pods", 60)
-
-    def test_a_lab_that_cannot_fail_over_fails(self, lab: Shared) -> None:
-        lab.healthy()
-        others = [name for name in lab.masters if name != lab.holder]
-        try:
-            for name in others:
-                lab.inv.on(name, "systemctl mask --runtime --now keepalived.service")
-            done = lab.inv("verify", "--case", "haproxy-failover", seconds=600, status=None)
-            done.expect(1)
-            verdict = json.loads((lab.inv.runs("verify")[-1] / "verdict.json").read_text())
-            (case,) = verdict["cases"]
-            assert case["outcome"] == "fail"
-            assert any(found["outcome"] == "fail" for found in case["verdicts"])
-            assert (lab.inv.runs("verify")[-1] / "report.html").is_file()
-            assert "keepalived" in lab.inv("status", status=1).out
-            ledger = lab.inv.state / "faults.json"
-            still_open = [entry["name"] for entry in json.loads(ledger.read_text())] if ledger.exists() else []
-            assert "haproxy-stop" not in still_open, "the case healed what it broke, though it failed"
-        finally:
-            for name in others:
-                lab.inv.on(name, "systemctl unmask --runtime keepalived.service && systemctl start keepalived.service")
-        lab.healthy()
-        # Its pods could not be deleted through a virtual IP that nobody held: the next command does it.
-        lab.inv.up()
-        assert not ledger.exists()
-
-
 class TestHandedOn:
     """ssh, kubectl and enter are the other program's own, options and exit status included."""
 
@@ -248,123 +143,6 @@ class TestHandedOn:
         assert not found & (host - {"127.0.0.1"})
 
 
-@pytest.fixture(scope="module")
-def archive(lab: Shared) -> Path:
-    """What ./inv logs wrote."""
-    known = set(lab.inv.runs("logs"))
-    done = lab.inv("logs", seconds=300)
-    (folder,) = set(lab.inv.runs("logs")) - known
-    (file,) = folder.iterdir()
-    assert str(file) in done.out
-    return file
-
-
-class TestSecrets:
-    """Join credentials and the administrator's key are where they must be, and nowhere else."""
-
-    def test_the_archive_holds_what_is_needed_to_diagnose(self, archive: Path) -> None:
-        with tarfile.open(archive) as opened:
-            files = {member.name.partition("/")[2]: member.size for member in opened.getmembers()}
-        wanted = {"lab.json", "status.json", "definition.yaml", "Vagrantfile"}
-        for node in TOPOLOGY.nodes:
-            wanted |= {f"{node.name}/{name}" for name in ("journal.log", "units.txt", "network.txt", "containers.txt")}
-            wanted |= {f"{node.name}/pods.log", f"{node.name}/steps.txt"}
-            if node.is_master:
-                wanted |= {f"{node.name}/{name}" for name in ("haproxy.txt", "keepalived.conf", "manifests.txt")}
-        assert {name for name in wanted if not files.get(name)} == set()
-        masters = [node.name for node in TOPOLOGY.masters]
-        errors = [name for name in files if name.endswith(".error") and name.split("/")[0] in masters]
-        assert errors == [], "a master can answer every question"
-
-    def test_only_its_owner_can_read_what_has_keys(self, lab: Shared, archive: Path) -> None:
-        for file in (lab.inv.state / "kubeconfig", archive):
-            assert file.stat().st_mode & 0o777 == 0o600, file
-
-    def test_no_secret_is_where_it_must_not_be(self, lab: Shared, archive: Path) -> None:
-        secrets = secrets_of(lab.inv, lab.watcher.handed)
-        kinds = list(secrets.forms)
-        assert sum(kind.startswith("token") for kind in kinds) >= 3, "the joins' tokens live for minutes"
-        assert sum(len(form) == 64 for forms in secrets.forms.values() for form in forms) >= 2, "each master got a key"
-        assert lab.watcher.looks > 20
-        found = [
-            f"process list: {words.split(bytes(1))[0].decode()}: {secrets.within(words)}"
-            for words in lab.watcher.words
-            if secrets.within(words) or given_away(words)
-        ]
-        for name, content in texts(lab.inv.state).items():
-            if name == str(lab.inv.state / "kubeconfig") or "/insecure_private_key" in name:
-                continue  # the one is meant to be there; the other is Vagrant's, and known to the whole world
-            found += [f"{name}: {what}" for what in [*secrets.within(content), *given_away(content)]]
-        for output in (lab.up.out, lab.up.err):
-            found += [
-                f"output of up: {what}" for what in [*secrets.within(output.encode()), *given_away(output.encode())]
-            ]
-        seen, open_files = readable_by_all(lab.began - 1, secrets, *PLACES, str(lab.inv.state))
-        assert seen > 20, "somebody who is nobody here should see some files"
-        found += [f"{name}, which anybody can read" for name in open_files]
-        for node in NODES:
-            seen, open_files = readable_on(lab.inv, node, secrets)
-            assert seen > 100
-            found += [f"{node}: {name}" for name in open_files]
-        assert found == []
-
-    def test_the_search_would_find_them(self, lab: Shared, tmp_path: Path) -> None:
-        secrets = secrets_of(lab.inv, lab.watcher.handed)
-        form = next(iter(secrets.forms["token 0"]))
-        lab.inv.on("worker1", "cat > /tmp/given-away && chmod 644 /tmp/given-away", stdin=form.decode())
-        try:
-            assert readable_on(lab.inv, "worker1", secrets)[1] == ["/tmp/given-away"]
-        finally:
-            lab.inv.on("worker1", "rm /tmp/given-away")
-        with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
-            (tmp_path / "x").write_bytes(b"--- " + form)
-            archive.add(tmp_path / "x", "in/x")
-        assert [name for name, content in texts(tmp_path).items() if secrets.within(content)] == [
-            str(tmp_path / "x"),
-            f"{tmp_path / 'x.tar.gz'}:in/x",
-        ]
-        line = b"kubeadm\0join\0--token\0abcdef.0123456789abcdef\0--certificate-key\0" + b"a" * 64
-        assert len(given_away(line)) == len(GIVEN_AWAY) - 1
-
-
-class TestPower:
-    """Machines go and come back; nobody repairs anything."""
-
-    def test_a_masters_power_is_cut_and_comes_back(self, lab: Shared, tmp_path: Path) -> None:
-        lab.healthy()
-        victim = lab.holder
-        assert f"{victim} is off" in lab.inv("power", "off", victim).out
-        status = json.loads(lab.inv("status", "--json", status=1).out)
-        assert next(machine["state"] for machine in status["machines"] if machine["name"] == victim) == "stopped"
-        assert any(victim in problem for problem in status["problems"])
-        moved = lab.inv.until(lambda seen: len(seen["holders"]) == 1, "another holder", 30)
-        assert moved["holders"] != [victim]
-        lab.inv("kubectl", "get", "--raw", "/readyz")
-        lab.inv("kubectl", "create", "namespace", "while-it-was-off")
-        lab.inv("power", "on", victim)
-        all_well(lab, tmp_path)
-        assert lab.holder == victim, "the best master takes the virtual IP back"
-        lab.inv("kubectl", "delete", "namespace", "while-it-was-off", "--wait=false")
-
-    def test_halt_and_resume(self, lab: Shared, tmp_path: Path) -> None:
-        lab.inv("kubectl", "create", "configmap", "kept", "--from-literal", "word=remembered")
-        lab.inv("halt", seconds=300)
-        assert {machine["state"] for machine in lab.inv.status()["machines"]} == {"stopped"}
-        lab.inv("resume", seconds=BACK + 60)
-        all_well(lab, tmp_path)
-        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
-
-    def test_all_machines_killed_at_once(self, lab: Shared, tmp_path: Path) -> None:
-        killed = kill_all(lab.inv)
-        assert sorted(killed) == NODES
-        stopped = {"stopped"}
-        lab.inv.until(lambda status: {one["state"] for one in status["machines"]} == stopped, "machines killed", 60)
-        done = lab.inv.up(seconds=BACK + 120)
-        assert "init" not in re.findall(r"✓ +\w+ +(\w+)", done.out), "a cluster that is there is not begun again"
-        all_well(lab, tmp_path)
-        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
-
-
 class TestDestroy:
     """What a lab made goes away with it."""
 
@@ -399,24 +177,3 @@ class TestDestroy:
         assert not spent_lab.inv.state.exists()
         spent_lab.inv("destroy", "--all")
         assert not spent_lab.inv.state.exists()
-
-
-#: Where a lab's programs could leave something on the host (the clone's own folder besides).
-PLACES = ("/var/lib/lxc", "/run", "/tmp", "/var/tmp", "/dev/shm", "/var/log")
-
-
-def kill_all(inv: Inv) -> list[str]:
-    """SIGKILL to the first process of every machine, at once: what a host's crash does. Returns their names."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            groups, status = (process / "cgroup").read_text(), (process / "status").read_text()
-        except OSError:  # it has ended
-            continue
-        machine = re.search(rf"lxc\.payload\.{inv.identity.prefix}-([a-z0-9-]+)", groups)
-        inside = re.search(r"^NSpid:\s*(.*)$", status, re.MULTILINE)
-        if machine and inside and inside[1].split()[1:] == ["1"]:
-            found[machine[1]] = int(process.name)
-    for pid in found.values():
-        os.kill(pid, signal.SIGKILL)
-    return list(found)

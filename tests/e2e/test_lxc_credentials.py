@@ -1,0 +1,94 @@
+"""A real lab's secrets, and its log archive: what is needed to diagnose is there, what nobody may see is not."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+from credentials import GIVEN_AWAY, given_away, readable_by_all, readable_on, secrets_of, texts
+from judging import NODES, TOPOLOGY, Shared
+
+pytestmark = pytest.mark.live
+
+#: Where a lab's programs could leave something on the host (the clone's own folder besides).
+PLACES = ("/var/lib/lxc", "/run", "/tmp", "/var/tmp", "/dev/shm", "/var/log")
+
+
+@pytest.fixture(scope="module")
+def archive(lab: Shared) -> Path:
+    """What ./inv logs wrote."""
+    known = set(lab.inv.runs("logs"))
+    done = lab.inv("logs", seconds=300)
+    (folder,) = set(lab.inv.runs("logs")) - known
+    (file,) = folder.iterdir()
+    assert str(file) in done.out
+    return file
+
+
+class TestSecrets:
+    """Join credentials and the administrator's key are where they must be, and nowhere else."""
+
+    def test_the_archive_holds_what_is_needed_to_diagnose(self, archive: Path) -> None:
+        with tarfile.open(archive) as opened:
+            files = {member.name.partition("/")[2]: member.size for member in opened.getmembers()}
+        wanted = {"lab.json", "status.json", "definition.yaml", "Vagrantfile"}
+        for node in TOPOLOGY.nodes:
+            wanted |= {f"{node.name}/{name}" for name in ("journal.log", "units.txt", "network.txt", "containers.txt")}
+            wanted |= {f"{node.name}/pods.log", f"{node.name}/steps.txt"}
+            if node.is_master:
+                wanted |= {f"{node.name}/{name}" for name in ("haproxy.txt", "keepalived.conf", "manifests.txt")}
+        assert {name for name in wanted if not files.get(name)} == set()
+        masters = [node.name for node in TOPOLOGY.masters]
+        errors = [name for name in files if name.endswith(".error") and name.split("/")[0] in masters]
+        assert errors == [], "a master can answer every question"
+
+    def test_only_its_owner_can_read_what_has_keys(self, lab: Shared, archive: Path) -> None:
+        for file in (lab.inv.state / "kubeconfig", archive):
+            assert file.stat().st_mode & 0o777 == 0o600, file
+
+    def test_no_secret_is_where_it_must_not_be(self, lab: Shared, archive: Path) -> None:
+        secrets = secrets_of(lab.inv, lab.watcher.handed)
+        kinds = list(secrets.forms)
+        assert sum(kind.startswith("token") for kind in kinds) >= 3, "the joins' tokens live for minutes"
+        assert sum(len(form) == 64 for forms in secrets.forms.values() for form in forms) >= 2, "each master got a key"
+        assert lab.watcher.looks > 20
+        found = [
+            f"process list: {words.split(bytes(1))[0].decode()}: {secrets.within(words)}"
+            for words in lab.watcher.words
+            if secrets.within(words) or given_away(words)
+        ]
+        for name, content in texts(lab.inv.state).items():
+            if name == str(lab.inv.state / "kubeconfig") or "/insecure_private_key" in name:
+                continue  # the one is meant to be there; the other is Vagrant's, and known to the whole world
+            found += [f"{name}: {what}" for what in [*secrets.within(content), *given_away(content)]]
+        for output in (lab.up.out, lab.up.err):
+            found += [
+                f"output of up: {what}" for what in [*secrets.within(output.encode()), *given_away(output.encode())]
+            ]
+        seen, open_files = readable_by_all(lab.began - 1, secrets, *PLACES, str(lab.inv.state))
+        assert seen > 20, "somebody who is nobody here should see some files"
+        found += [f"{name}, which anybody can read" for name in open_files]
+        for node in NODES:
+            seen, open_files = readable_on(lab.inv, node, secrets)
+            assert seen > 100
+            found += [f"{node}: {name}" for name in open_files]
+        assert found == []
+
+    def test_the_search_would_find_them(self, lab: Shared, tmp_path: Path) -> None:
+        secrets = secrets_of(lab.inv, lab.watcher.handed)
+        form = next(iter(secrets.forms["token 0"]))
+        lab.inv.on("worker1", "cat > /tmp/given-away && chmod 644 /tmp/given-away", stdin=form.decode())
+        try:
+            assert readable_on(lab.inv, "worker1", secrets)[1] == ["/tmp/given-away"]
+        finally:
+            lab.inv.on("worker1", "rm /tmp/given-away")
+        with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+            (tmp_path / "x").write_bytes(b"--- " + form)
+            archive.add(tmp_path / "x", "in/x")
+        assert [name for name, content in texts(tmp_path).items() if secrets.within(content)] == [
+            str(tmp_path / "x"),
+            f"{tmp_path / 'x.tar.gz'}:in/x",
+        ]
+        line = b"kubeadm\0join\0--token\0abcdef.0123456789abcdef\0--certificate-key\0" + b"a" * 64
+        assert len(given_away(line)) == len(GIVEN_AWAY) - 1

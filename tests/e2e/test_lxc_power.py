@@ -1,0 +1,70 @@
+"""Machines of a real lab go and come back; nobody repairs anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from judging import BACK, NODES, Shared, all_well
+from running import Inv
+
+pytestmark = pytest.mark.live
+
+
+class TestPower:
+    """Machines go and come back; nobody repairs anything."""
+
+    def test_a_masters_power_is_cut_and_comes_back(self, lab: Shared, tmp_path: Path) -> None:
+        lab.healthy()
+        victim = lab.holder
+        assert f"{victim} is off" in lab.inv("power", "off", victim).out
+        status = json.loads(lab.inv("status", "--json", status=1).out)
+        assert next(machine["state"] for machine in status["machines"] if machine["name"] == victim) == "stopped"
+        assert any(victim in problem for problem in status["problems"])
+        moved = lab.inv.until(lambda seen: len(seen["holders"]) == 1, "another holder", 30)
+        assert moved["holders"] != [victim]
+        lab.inv("kubectl", "get", "--raw", "/readyz")
+        lab.inv("kubectl", "create", "namespace", "while-it-was-off")
+        lab.inv("power", "on", victim)
+        all_well(lab, tmp_path)
+        assert lab.holder == victim, "the best master takes the virtual IP back"
+        lab.inv("kubectl", "delete", "namespace", "while-it-was-off", "--wait=false")
+
+    def test_halt_and_resume(self, lab: Shared, tmp_path: Path) -> None:
+        lab.inv("kubectl", "create", "configmap", "kept", "--from-literal", "word=remembered")
+        lab.inv("halt", seconds=300)
+        assert {machine["state"] for machine in lab.inv.status()["machines"]} == {"stopped"}
+        lab.inv("resume", seconds=BACK + 60)
+        all_well(lab, tmp_path)
+        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
+
+    def test_all_machines_killed_at_once(self, lab: Shared, tmp_path: Path) -> None:
+        killed = kill_all(lab.inv)
+        assert sorted(killed) == NODES
+        stopped = {"stopped"}
+        lab.inv.until(lambda status: {one["state"] for one in status["machines"]} == stopped, "machines killed", 60)
+        done = lab.inv.up(seconds=BACK + 120)
+        assert "init" not in re.findall(r"✓ +\w+ +(\w+)", done.out), "a cluster that is there is not begun again"
+        all_well(lab, tmp_path)
+        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
+
+
+def kill_all(inv: Inv) -> list[str]:
+    """SIGKILL to the first process of every machine, at once: what a host's crash does. Returns their names."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            groups, status = (process / "cgroup").read_text(), (process / "status").read_text()
+        except OSError:  # it has ended
+            continue
+        machine = re.search(rf"lxc\.payload\.{inv.identity.prefix}-([a-z0-9-]+)", groups)
+        inside = re.search(r"^NSpid:\s*(.*)$", status, re.MULTILINE)
+        if machine and inside and inside[1].split()[1:] == ["1"]:
+            found[machine[1]] = int(process.name)
+    for pid in found.values():
+        os.kill(pid, signal.SIGKILL)
+    return list(found)
