@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,10 +115,10 @@ def test_four_machines_with_snapshots(virtual_machines: None) -> None:
 
 def _moments_are_kept(lab: Inv) -> None:
     """A snapshot keeps disks and memory of all machines; restored, clocks are right and the lab is well."""
-    lab.on("master2", "echo before | tee /root/told; nohup sleep 4242 > /dev/null 2>&1 & sleep 1")
+    lab.on("master2", "echo before | tee /root/told; nohup sleep 4242 > /dev/null 2>&1 & echo $! > /root/pid")
     lab("snapshot", "one", seconds=300)
-    lab.on("master2", "echo after | tee /root/told; pkill -x sleep")
-    time.sleep(5)  # the time that the clocks must be found to have lost
+    # The five seconds are what the clocks must be found to have lost.
+    lab.on("master2", "echo after | tee /root/told; kill $(cat /root/pid); sleep 5")
     lab("restore", "one", seconds=600)
     assert lab.on("master2", "cat /root/told").strip() == "before"
     assert "4242" in lab.on("master2", "pgrep -a sleep"), "memory came back too"
