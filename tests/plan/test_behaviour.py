@@ -12,6 +12,13 @@ from lab.definition import parse
 from lab.plan import render
 from lab.topology import derive
 
+#: What a busy machine does now and then: haproxy has closed before the client's connect() looks again, and that fails.
+EARLY_RESET = """
+#include <errno.h>
+#include <sys/socket.h>
+int connect(int socket, const struct sockaddr *address, socklen_t length) { errno = ECONNRESET; return -1; }
+"""
+
 #: Seconds within which haproxy must have begun to listen, or to take a backend in.
 WAIT = """
 until_true() { for _ in $(seq 100); do if "$@"; then return 0; fi; sleep 0.05; done; echo "never: $*"; exit 1; }
@@ -62,6 +69,29 @@ def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend
         "client is turned away",
         "stopped: not alive",
     ], done.stderr
+
+
+def test_a_connection_that_is_closed_before_it_is_seen_open_is_no_refusal(master1: Path) -> None:
+    need("haproxy", "gcc")
+    script = (
+        WAIT
+        + f"""
+    cd "$1"
+    gcc -shared -fPIC -o reset.so -x c - << 'EOF'
+{EARLY_RESET}
+EOF
+    tell() {{ if LD_PRELOAD=./reset.so ./haproxy-alive 2> said; then echo "$1 alive"; else echo "$1 not alive"; fi; }}
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    until_true listens 16443
+    tell running:
+    grep -o 'reset by peer' said | uniq
+    kill "$(cat /run/haproxy.pid)"
+    until_true bash -c '! kill -0 "$(cat /run/haproxy.pid)" 2> /dev/null'
+    tell stopped:
+    """
+    )
+    done = in_namespace(script, str(master1))
+    assert done.stdout.splitlines() == ["running: alive", "reset by peer", "stopped: not alive"], done.stderr
 
 
 def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> None:
