@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +15,7 @@ from lab.providers.vagrant import environment
 def enter(name: str, definition: str, words: Sequence[str]) -> None:
     """A shell, or one command, inside the lab's network; vagrant, kubectl and curl to the VIP work there."""
     lab = open_lab(name, definition)
+    _check_reach(lab)
     command = list(words) or [os.environ.get("SHELL", "/bin/sh")]
     _become([*lab.provider.enter(), *command], {**_environment(lab), "HALAB": lab.identity.name})
 
@@ -27,7 +29,7 @@ def ssh(name: str, definition: str, words: Sequence[str]) -> None:
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     remote = " ".join(words[1:]) if len(words) > 1 else "exec sudo -i"
     if len(words) > 1:
-        remote = f"sudo -n -- sh -c {_quoted(remote)}"
+        remote = f"sudo -n -- sh -c {shlex.quote(remote)}"
     _become([*lab.channel.ssh(machine.name, *terminal), remote], {})
 
 
@@ -36,7 +38,13 @@ def kubectl(name: str, definition: str, words: Sequence[str]) -> None:
     lab = open_lab(name, definition)
     if not lab.state.kubeconfig.is_file():
         raise LabError(f"lab {lab.identity.name} has no cluster yet", "./inv up makes it")
+    _check_reach(lab)
     _become([*lab.provider.enter(), "kubectl", *words], _environment(lab))
+
+
+def _check_reach(lab: Lab) -> None:
+    if trouble := lab.provider.network_trouble():
+        raise LabError(trouble)
 
 
 def _environment(lab: Lab) -> Mapping[str, str]:
@@ -47,10 +55,6 @@ def _environment(lab: Lab) -> Mapping[str, str]:
         "KUBECONFIG": str(lab.state.kubeconfig),
         "PATH": os.pathsep.join([*tools, os.environ.get("PATH", os.defpath)]),
     }
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _become(argv: Sequence[str], env: Mapping[str, str]) -> None:

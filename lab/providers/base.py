@@ -47,6 +47,9 @@ class Provider(Protocol):
     def enter(self) -> tuple[str, ...]:
         """The command prefix that puts a command into the lab's network, () where the host is in it."""
 
+    def network_trouble(self) -> str:
+        """Why no command on this host can get into the lab's network, "" when it can."""
+
     def ssh_config(self) -> str:
         """The text of an ssh configuration with one Host a machine that runs (see ssh_config(5))."""
 

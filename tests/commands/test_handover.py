@@ -36,7 +36,7 @@ class Became:
 def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Became:
     identity = Identity("ha", tmp_path)
     definition = parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]")
-    provider = SimpleNamespace(name="lxc", enter=lambda: PREFIX)
+    provider = SimpleNamespace(name="lxc", enter=lambda: PREFIX, network_trouble=lambda: "")
     lab = Lab(
         definition, derive(definition), State(identity), provider, Site(identity, "lxc", payload="/cache/payload")
     )  # type: ignore[arg-type]
@@ -52,6 +52,15 @@ def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Became:
     monkeypatch.setattr(handover, "open_lab", lambda name, definition: lab)
     monkeypatch.setattr(os, "execvpe", execvpe)
     return seen
+
+
+def test_a_network_on_another_host_cannot_be_entered(became: Became, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = handover.open_lab("", "")
+    monkeypatch.setattr(lab.provider, "network_trouble", lambda: "it lies on another host")
+    for command in (handover.enter, handover.kubectl):
+        with pytest.raises(LabError, match="it lies on another host"):
+            command("", "", ["get"])
+    assert became.argv == []
 
 
 def test_a_command_enters_the_labs_network(became: Became) -> None:

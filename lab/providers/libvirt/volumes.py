@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from lab.command import LineSink
@@ -93,12 +92,6 @@ def remove(volumes: Sequence[Any]) -> list[str]:
     return removed
 
 
-def is_incomplete(volume: Any, box_sizes: Sequence[int]) -> bool:
-    """Is this box image smaller than every image it could have been uploaded from?"""
-    size = physical_size(volume)
-    return bool(box_sizes) and size not in box_sizes
-
-
 def _lookup(pool: Any, name: str) -> Any | None:
     pool.refresh()
     try:
@@ -155,9 +148,3 @@ def _virtual_size(image: Path) -> int:
     if header[:4] != b"QFI\xfb":
         raise ValueError(f"{image} is no qcow2 image")
     return int.from_bytes(header[24:32], "big")
-
-
-def backing(volume: Any) -> str:
-    """The path of the image under a volume, "" for one that stands alone."""
-    path = ElementTree.fromstring(volume.XMLDesc()).findtext("backingStore/path")
-    return path or ""
