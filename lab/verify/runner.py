@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 
 from lab.command import LineSink
@@ -63,8 +63,7 @@ def run(cases: Sequence[Case], view: LabView, sink: LineSink, folder: Path, *, r
     heal_open(view, sink)
     try:
         with History(folder / "history.jsonl") as history:
-            for number, case in product(range(1, rounds + 1), cases):
-                name = case.name if rounds == 1 else f"{case.name}#{number}"
+            for name, case in numbered([*cases] * rounds):
                 sink(f"case {name}: {case.title}")
                 if not _run_case(case, name, view, history, sink):
                     break
@@ -72,6 +71,16 @@ def run(cases: Sequence[Case], view: LabView, sink: LineSink, folder: Path, *, r
         found = judge(folder)
         store(folder, found)
     return Run(folder, tuple(found))
+
+
+def numbered(cases: Sequence[Case]) -> list[tuple[str, Case]]:
+    """Each case with the name of its part of the history: a case that comes several times has its rounds numbered."""
+    often, met = Counter(case.name for case in cases), Counter[str]()
+    parts = []
+    for case in cases:
+        met[case.name] += 1
+        parts.append((f"{case.name}#{met[case.name]}" if often[case.name] > 1 else case.name, case))
+    return parts
 
 
 def store(folder: Path, cases: Sequence[CaseVerdict]) -> None:

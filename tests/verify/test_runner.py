@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +90,12 @@ def case(run: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch, **more: 
 def go(view: Any, *chosen: Case, rounds: int = 1) -> tuple[runner.Run, list[str]]:
     said: list[str] = []
     return runner.run(chosen, view, said.append, runner.new_folder(view, "verify"), rounds=rounds), said
+
+
+def test_a_case_named_twice_is_two_rounds_and_one_named_once_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = case(lambda stage: None, monkeypatch)
+    once = replace(twice, name="other")
+    assert [name for name, _ in runner.numbered([twice, once, twice])] == ["mine#1", "other", "mine#2"]
 
 
 def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
