@@ -75,8 +75,9 @@ class Lab:
     def status(self) -> Status:
         """The lab at this moment."""
         states, seen = self.observe()
-        workers = self.state.stage is not Stage.CONTROL_PLANE
-        return fold(self.topology, self.provider.name, states, seen, kubernetes=self.kubernetes, workers=workers)
+        # Before the stage is written there are machines at best.
+        stage = self.state.stage or Stage.MACHINES
+        return fold(self.topology, self.provider.name, states, seen, lab=self.identity.name, stage=stage)
 
     def control_plane(self) -> tuple[Node, Machine]:
         """A master whose apiserver answers. Raises LabError when none does."""

@@ -38,7 +38,17 @@ STEP_SECONDS = 660.0
 #: Seconds for the virtual IP to appear once keepalived runs on the masters.
 VIP_SECONDS = 30.0
 
-RECORD = 'mkdir -p /var/lib/halab/steps && echo "$2" > "/var/lib/halab/steps/$1"'
+#: What a step wrote is on the disk before the record of it, and the record before the next step: after a power cut the
+#: record tells what is there. (A container's page cache is the host's and survives its end; to sync there is to wait
+#: for the whole host's disks.)
+RECORD = """
+set -e
+to_disk() { systemd-detect-virt --quiet --container || sync "$@"; }
+to_disk
+mkdir -p /var/lib/halab/steps
+echo "$2" > "/var/lib/halab/steps/$1"
+to_disk "/var/lib/halab/steps/$1"
+"""
 
 #: Seconds for an apiserver of an existing cluster to answer: a whole lab that was just switched on needs about 30.
 API_SECONDS = 90.0

@@ -5,13 +5,14 @@ Pure: the same observations give the same status.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
 from lab.cluster.observation import Observation
 from lab.providers.base import MachineState
+from lab.stage import Stage
 from lab.topology import Node, Topology
 
 #: The leases that decide who schedules and who controls.
@@ -86,12 +87,12 @@ def fold(
     states: Mapping[str, MachineState],
     observations: Mapping[str, Observation],
     *,
-    kubernetes: bool = True,
-    workers: bool = True,
+    lab: str,
+    stage: Stage = Stage.WORKERS,
 ) -> Status:
-    """Make one status of all observations.
+    """Make one status of all observations; ``lab`` is the lab's name, which need not be its definition's.
 
-    ``kubernetes`` false judges machines and load balancers only; ``workers`` false takes workers for no members yet.
+    Only what a lab of that ``stage`` has can be wrong with it.
     """
     vip = str(topology.vip)
     holders = tuple(name for name, seen in observations.items() if vip in seen.get("addresses", ()))
@@ -109,7 +110,7 @@ def fold(
     )
     leases: Mapping[str, str] = next((seen["leases"] for seen in masters.values() if "leases" in seen), {})
     status = Status(
-        lab=topology.definition.name,
+        lab=lab,
         provider=provider,
         endpoint=topology.endpoint,
         vip=vip,
@@ -123,9 +124,12 @@ def fold(
         leases={name: holder_host(holder) for name, holder in leases.items() if name in LEADERS},
         etcd=_members(masters),
     )
-    problems = [*_machine_problems(topology, states, observations), *_balancer_problems(topology, status, kubernetes)]
-    if kubernetes:
-        problems += [*_node_problems(topology, status, workers), *_etcd_problems(topology, status, masters)]
+    problems = _machine_problems(topology, states, observations)
+    if stage is not Stage.MACHINES:
+        problems += _balancer_problems(topology, status)
+    if stage.has_kubernetes:
+        members = topology.nodes if stage is Stage.WORKERS else topology.masters
+        problems += [*_node_problems(topology, status, members), *_etcd_problems(topology, status, masters)]
     return Status(**{**status.__dict__, "problems": tuple(problems)})
 
 
@@ -152,7 +156,7 @@ def _machine_problems(
     return problems
 
 
-def _balancer_problems(topology: Topology, status: Status, kubernetes: bool) -> list[str]:
+def _balancer_problems(topology: Topology, status: Status) -> list[str]:
     problems = []
     if len(status.holders) != 1:
         held = "nobody" if not status.holders else " and ".join(status.holders)
@@ -163,18 +167,17 @@ def _balancer_problems(topology: Topology, status: Status, kubernetes: bool) -> 
             for unit, state in (("haproxy", balancer.haproxy), ("keepalived", balancer.keepalived))
             if state != "active"
         ]
-        if kubernetes and balancer.haproxy == "active":
+        if balancer.haproxy == "active":
             down = [master.name for master in topology.masters if balancer.backends.get(master.name) != "UP"]
             if down:
-                problems.append(f"haproxy on {name} sees no apiserver on {', '.join(down)}")
+                problems.append(f"haproxy on {name} gets no answer from the backend on {', '.join(down)}")
     return problems
 
 
-def _node_problems(topology: Topology, status: Status, workers: bool) -> list[str]:
+def _node_problems(topology: Topology, status: Status, members: Sequence[Node]) -> list[str]:
     if not status.nodes:
         return ["no apiserver answers"]
     seen = {node.name: node for node in status.nodes}
-    members = topology.nodes if workers else topology.masters
     problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in members]
     missing = [f"lease {name} has no holder" for name in LEADERS if not status.leases.get(name)]
     return [problem for problem in problems if problem] + missing

@@ -12,6 +12,7 @@ import pytest
 from lab.cluster.status import Status, fold, holder_host
 from lab.definition import parse
 from lab.providers.base import MachineState
+from lab.stage import Stage
 from lab.topology import Topology, derive
 
 Seen = dict[str, Any]
@@ -65,11 +66,13 @@ def healthy() -> tuple[States, Seen]:
     return states, seen
 
 
-def status(topology: Topology, change: Callable[[States, Seen], object] | None = None, **options: bool) -> Status:
+def status(
+    topology: Topology, change: Callable[[States, Seen], object] | None = None, stage: Stage = Stage.WORKERS
+) -> Status:
     states, seen = healthy()
     if change is not None:
         change(states, seen)
-    return fold(topology, "lxc", states, seen, **options)
+    return fold(topology, "lxc", states, seen, lab="mine", stage=stage)
 
 
 def every_master(change: Callable[[Seen], object]) -> Callable[[States, Seen], object]:
@@ -132,11 +135,11 @@ COMPLAINTS: dict[str, tuple[Callable[[States, Seen], object], list[str]]] = {
     ),
     "backend down": (
         lambda states, seen: seen["master1"]["backends"].update(master3="DOWN"),
-        ["haproxy on master1 sees no apiserver on master3"],
+        ["haproxy on master1 gets no answer from the backend on master3"],
     ),
     "backend missing": (
         lambda states, seen: seen["master1"]["backends"].pop("master2"),
-        ["haproxy on master1 sees no apiserver on master2"],
+        ["haproxy on master1 gets no answer from the backend on master2"],
     ),
     "node not ready": (every_master(not_ready), ["node worker1 is not Ready"]),
     "node missing": (every_master(lambda one: one["nodes"].pop()), ["worker1 is no member of the cluster"]),
@@ -199,11 +202,26 @@ def test_before_kubernetes_only_machines_and_balancers_are_judged(topology: Topo
         for name in MASTERS:
             for key in ("nodes", "leases", "etcd"):
                 del seen[name][key]
+
+    def nobody_answers(states: States, seen: Seen) -> None:
+        no_cluster(states, seen)
+        for name in MASTERS:
             seen[name]["backends"] = dict.fromkeys(MASTERS, "DOWN")
 
-    assert status(topology, no_cluster, kubernetes=False).healthy
+    assert status(topology, no_cluster, stage=Stage.LOADBALANCER).healthy
     assert not status(topology, no_cluster).healthy
-    assert not status(topology, nobody_holds, kubernetes=False).healthy
+    assert not status(topology, nobody_answers, stage=Stage.LOADBALANCER).healthy
+    assert not status(topology, nobody_holds, stage=Stage.LOADBALANCER).healthy
+
+
+def test_bare_machines_are_judged_as_machines(topology: Topology) -> None:
+    def bare(states: States, seen: Seen) -> None:
+        for name in ADDRESSES:
+            seen[name] = {"hostname": name, "joined": False, "units": {}, "addresses": []}
+
+    found = status(topology, bare, stage=Stage.MACHINES)
+    assert found.healthy and found.lab == "mine"
+    assert status(topology, gone("worker1"), stage=Stage.MACHINES).problems == ("machine worker1 is stopped",)
 
 
 def test_the_json_says_all_of_it(topology: Topology) -> None:
@@ -229,5 +247,5 @@ def test_before_the_workers_stage_a_worker_is_rightly_no_member(topology: Topolo
             seen[name]["nodes"] = [node for node in seen[name]["nodes"] if node["name"] != "worker1"]
 
     assert status(topology, without_worker).problems == ("worker1 is no member of the cluster",)
-    assert status(topology, without_worker, workers=False).healthy
-    assert not status(topology, gone("master2"), workers=False).healthy
+    assert status(topology, without_worker, stage=Stage.CONTROL_PLANE).healthy
+    assert not status(topology, gone("master2"), stage=Stage.CONTROL_PLANE).healthy

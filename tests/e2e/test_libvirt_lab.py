@@ -154,7 +154,12 @@ def test_what_a_killed_up_leaves_is_dealt_with(virtual_machines: None, tmp_path:
         disks = lab.state / "libvirt" / "lib" / "images"
         descriptions = lab.state / "libvirt" / "etc" / "qemu"
         with lab.start("up", "--until", "machines") as running:
-            until(lambda: list(descriptions.glob("*.xml")), bool, "a machine being made", 1500, interval=0.05)
+
+            def begun() -> bool:
+                assert running.process.poll() is None, f"up ended before a machine was made: {running.wait(1)}"
+                return any(descriptions.glob("*.xml"))
+
+            until(begun, bool, "a machine being made", 1500, interval=0.05)
             running.signal(signal.SIGKILL)
             running.wait(30)
         lab("up", "--until", "machines", seconds=900)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.command import LineSink
+from lab.contained import contained
 from lab.errors import LabError
 from lab.plan.virtual import Virtual
 from lab.providers.base import Capability, MachineState
@@ -77,7 +78,9 @@ class LibvirtProvider:
                     domains.start(domains.lookup(connection, self.virtual.identity.machine(node)))
         if missing:
             state = self.virtual.identity.state
-            vagrant = LabVagrant(state, self.enter(), environment(state, self.name))
+            # A Vagrant that outlived a killed ``up`` would hold its machines' locks against the next one.
+            prefix = contained(self.enter(), privileged=False)
+            vagrant = LabVagrant(state, prefix, environment(state, self.name))
             vagrant.up_all(missing, self.name, sink)
 
     def states(self) -> dict[str, MachineState]:
