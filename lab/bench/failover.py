@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,18 +53,16 @@ class FailoverBench:
     timeline: Timeline
     sink: LineSink
 
-    def run(self, rounds: int) -> list[Row]:
-        """A row a setting and fault; the lab has its own settings again at the end, whatever happened."""
-        rows: list[Row] = []
+    def run(self, rounds: int) -> Iterator[Row]:
+        """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened."""
         try:
             for source in self.sources:
-                rows += self._under(load(source), rounds)
+                yield from self._under(load(source), rounds)
         finally:
             with self.timeline.phase("own settings again"):
                 self._apply(self.lab.topology, scripts(self.lab))
-        return rows
 
-    def _under(self, settings: Definition, rounds: int) -> list[Row]:
+    def _under(self, settings: Definition, rounds: int) -> Iterator[Row]:
         topology = derive(borrowed(self.lab.definition, settings))
         files = render(topology, self.lab.site)
         rendered = {
@@ -75,17 +73,13 @@ class FailoverBench:
         with self.timeline.phase(f"settings of {settings.name}"):
             self._apply(topology, rendered)
         view = LabView(topology, self.lab.machines, self.lab.provider, self.lab.state.folder, self.lab.kubernetes)
-        rows = []
         for fault in FAULTS:
             with self.timeline.phase(f"{settings.name}: {fault.value}"):
                 done = run_cases(named([fault.value]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
             seen = [check.values for case in done.cases for check in case.verdicts if "outage_s" in check.values]
             spread = collect({"outage": values["outage_s"]} for values in seen).get("outage")
             promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)
-            rows.append(
-                Row(settings.name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
-            )
-        return rows
+            yield Row(settings.name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
 
     def _apply(self, topology: Topology, rendered: dict[tuple[str, str], Script]) -> None:
         """Run the steps on all masters at once, then wait until the best one holds the VIP."""

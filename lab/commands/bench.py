@@ -67,13 +67,23 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
 
 def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
     lab = open_lab(name, definition)
-    with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
-        timeline = Timeline(progress)
-        heal_open(view(lab), timeline.line)
-        sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
-        rows = FailoverBench(lab, sources, timeline, timeline.line).run(rounds)
+    sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
+    rows: list[Row] = []
+    try:
+        with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
+            timeline = Timeline(progress)
+            heal_open(view(lab), timeline.line)
+            for row in FailoverBench(lab, sources, timeline, timeline.line).run(rounds):
+                rows.append(row)  # noqa: PERF402
+    finally:
+        # Rounds take long: what an interrupt or a failure leaves finished is kept and shown.
+        if rows:
+            _tell(lab.state, rows, rounds)
+
+
+def _tell(state: State, rows: Sequence[Row], rounds: int) -> None:
     spreads = {f"{row.settings} {row.fault}": row.spread for row in rows if row.spread is not None}
-    folder = _folder(lab.state, "bench-failover")
+    folder = _folder(state, "bench-failover")
     told = [
         {"settings": row.settings, "fault": row.fault, "promised": row.promised, "verdicts": row.verdicts}
         for row in rows

@@ -17,8 +17,8 @@ from lab.topology import Topology
 #: its ARP, and 50 connections a second as a ruler. Measured: up to 0.06 with all cores busy.
 GRAIN = 0.15
 
-#: Seconds from a crashed haproxy to one that serves again: Debian's unit restarts it after 0.1, the rest is systemd's and
-#: haproxy's own. Measured: 0.16 on idle processors, 0.37 to 0.67 in ten crashes with a whole lab on two.
+#: Seconds from a crashed haproxy to one that serves again: Debian's unit restarts it after 0.1, the rest is systemd's
+#: and haproxy's own. Measured: 0.16 on idle processors, 0.37 to 0.67 in ten crashes with a whole lab on two.
 RESTART = (0.1, 0.8)
 
 #: Seconds at most until etcd has a new leader, when the machine that went was the old one (election timeout 1 s).
