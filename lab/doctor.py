@@ -11,6 +11,8 @@ from pathlib import Path
 
 from lab.cache import Cache
 from lab.command import run
+from lab.debian.apt import configured
+from lab.debian.mirrors import HELPER, releases, silent
 from lab.definition import Definition
 from lab.errors import LabError
 from lab.payload.choose import choose
@@ -53,6 +55,7 @@ def examine(definition: Definition, wanted: str) -> list[Finding]:
         lambda: _filesystem(chosen.provider),
         _memory,
         _disk,
+        _mirrors,
         lambda: _payload(definition),
     ]
     return [look() for look in looks]
@@ -133,6 +136,27 @@ def _disk() -> Finding:
         grade,
         "" if grade is Grade.GOOD else "10 GiB are needed; HALAB_CACHE names another place",
     )
+
+
+def _mirrors() -> Finding:
+    """The mirrors that box and Kubernetes are built from; what is in the cache needs them no more."""
+    root = Cache.default().root
+    cached = all(any((root / kind).glob("*")) for kind in ("box", "payload"))
+    grade = Grade.NOTE if cached else Grade.BAD
+    if not Path(HELPER).exists():
+        return Finding("mirrors", "no apt on this host", grade, "box and Kubernetes are built on Debian 12")
+    try:
+        asked = releases(configured())
+        quiet = silent(asked)
+    except LabError as error:
+        return Finding("mirrors", error.message, grade, error.hint)
+    if quiet:
+        told = "; ".join(f"{address}: {words}" for address, words in quiet.items())
+        hint = (
+            "only ./inv up --refresh needs them: the cache is filled" if cached else "the first up downloads from them"
+        )
+        return Finding("mirrors", f"{len(quiet)} of {len(asked)} do not answer: {told}", grade, hint)
+    return Finding("mirrors", f"{len(asked)} configured, all answer", Grade.GOOD)
 
 
 def _payload(definition: Definition) -> Finding:

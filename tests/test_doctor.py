@@ -48,6 +48,20 @@ def test_an_unavailable_source_of_kubernetes_is_bad_and_told() -> None:
     assert "upstream" in found.seen and "auto" in found.hint
 
 
+@pytest.mark.parametrize(("cached", "grade"), [(False, Grade.BAD), (True, Grade.NOTE)])
+def test_a_mirror_that_does_not_answer_is_named(
+    cached: bool, grade: Grade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for kind in ("box", "payload") if cached else ():
+        (tmp_path / kind / "key").mkdir(parents=True)
+    monkeypatch.setenv("HALAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(doctor, "configured", list)
+    monkeypatch.setattr(doctor, "silent", lambda asked: {"http://m.test/debian": "Connection refused"})
+    found = finding("mirrors")
+    assert found.grade is grade
+    assert "m.test" in found.seen and "refused" in found.seen and found.hint
+
+
 def test_everything_a_lab_needs_is_looked_at() -> None:
     subjects = [found.subject for found in examine(DEFINITION, "lxc")]
     assert subjects == [
@@ -59,5 +73,6 @@ def test_everything_a_lab_needs_is_looked_at() -> None:
         "overlay",
         "memory",
         "disk",
+        "mirrors",
         "Kubernetes",
     ]

@@ -50,10 +50,19 @@ Facts = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Sets of lines by what they are about, and every setting of the kernel."""
+    """Sets of lines by what they are about, every setting of the kernel, and the control groups with a live process.
+
+    Those in use belong to whoever runs in them: another program's come and go while a test looks. (A lab's own
+    processes are found by name and mark, whatever group they are in.)
+    """
 
     facts: Facts
     settings: Mapping[str, str] = field(repr=False)
+    in_use: frozenset[str] = field(repr=False)
+
+    def without_used(self, name: str, lines: frozenset[str]) -> list[str]:
+        """The lines in order; of control groups only those in which nothing runs."""
+        return sorted(lines - self.in_use if name == "cgroups" else lines)
 
 
 def snapshot() -> Snapshot:
@@ -74,7 +83,9 @@ def snapshot() -> Snapshot:
         "/var/lib/lxc": lambda: _listing(Path("/var/lib/lxc")),
         "/run/halab": lambda: _listing(Path("/run/halab")),
     }
-    return Snapshot({name: frozenset(look()) for name, look in looks.items()}, _settings())
+    return Snapshot(
+        {name: frozenset(look()) for name, look in looks.items()}, _settings(), frozenset(_cgroups_in_use())
+    )
 
 
 def differences(before: Snapshot, after: Snapshot, own: Iterable[str]) -> list[str]:
@@ -83,8 +94,8 @@ def differences(before: Snapshot, after: Snapshot, own: Iterable[str]) -> list[s
     found = []
     for name, was in before.facts.items():
         now = after.facts[name]
-        found += [f"{name}: left behind: {line}" for line in sorted(now - was) if _counts(line, ours)]
-        found += [f"{name}: gone: {line}" for line in sorted(was - now) if _counts(line, ours)]
+        found += [f"{name}: left behind: {line}" for line in after.without_used(name, now - was) if _counts(line, ours)]
+        found += [f"{name}: gone: {line}" for line in before.without_used(name, was - now) if _counts(line, ours)]
     changed = {*before.settings.items()} ^ {*after.settings.items()}
     for setting in sorted({name for name, _ in changed}):
         found.append(f"/proc/sys/{setting}: {before.settings.get(setting)} → {after.settings.get(setting)}")
@@ -213,6 +224,13 @@ def _mounts() -> list[str]:
 def _cgroups() -> list[str]:
     top = Path("/sys/fs/cgroup")
     return [str(Path(folder).relative_to(top)) for folder, _, _ in os.walk(top)]
+
+
+def _cgroups_in_use() -> set[str]:
+    """The control groups with a live process in them or below them (cgroups(7), cgroup.procs)."""
+    top = Path("/sys/fs/cgroup")
+    busy = [Path(group) for group in _cgroups() if _read(top / group / "cgroup.procs")]
+    return {str(folder) for group in busy for folder in (group, *group.parents)}
 
 
 def _settings() -> dict[str, str]:
