@@ -223,13 +223,15 @@ class _Work:
             self.steps(node, ["node"])
         else:
             before.result()
-        if "answerer" in self.seen.get(node.name, {}).get("steps", {}):
-            # An earlier ``up --until loadbalancer`` put it where the apiserver shall be.
+        seen = self.seen.get(node.name, {})
+        if "answerer" in seen.get("steps", {}) or seen.get("units", {}).get("halab-answerer", "inactive") != "inactive":
+            # An earlier ``up --until loadbalancer`` put it where the apiserver shall be, and may have been killed
+            # before it wrote that down.
             run_step(
                 self.owner.machines[node.name], self.owner.scripts[node.name, "answerer-remove"], self.owner.timeline
             )
             self.owner.machines[node.name].run(
-                "rm /var/lib/halab/steps/answerer /var/lib/halab/steps/answerer-remove"
+                "rm -f /var/lib/halab/steps/answerer /var/lib/halab/steps/answerer-remove"
             ).check()
         self.steps(node, ["containerd", "kubernetes"])
 

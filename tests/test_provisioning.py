@@ -293,6 +293,16 @@ class TestStages:
         assert lab.journal.steps("master2") == ["answerer-remove", "containerd", "kubernetes", "join"]
         assert "answerer-remove" not in lab.journal.steps("worker1")
 
+    @pytest.mark.parametrize("state", ["active", "activating", "failed"])
+    def test_an_answerer_that_was_never_written_down_goes_too(self, state: str) -> None:
+        lab = Lab()
+        seen = lab.seen("node", "haproxy", "keepalived")
+        seen["master2"] = {**seen["master2"], "units": {"halab-answerer": state}}
+        seen["master3"] = {**seen["master3"], "units": {"halab-answerer": "inactive"}}
+        lab.run(Stage.WORKERS, seen)
+        assert "answerer-remove" in lab.journal.steps("master2")
+        assert "answerer-remove" not in lab.journal.steps("master3")
+
     @pytest.mark.parametrize(("masters", "workers"), [(1, 0), (1, 1), (2, 0), (5, 3)])
     def test_other_shapes_come_up_too(self, masters: int, workers: int) -> None:
         lab = Lab(masters, workers)

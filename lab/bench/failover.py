@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class FailoverBench:
     timeline: Timeline
     sink: LineSink
 
-    def run(self, rounds: int) -> Iterator[Row]:
+    def run(self, rounds: int) -> Generator[Row]:
         """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened."""
         try:
             for source in self.sources:
@@ -62,7 +62,7 @@ class FailoverBench:
             with self.timeline.phase("own settings again"):
                 self._apply(self.lab.topology, scripts(self.lab))
 
-    def _under(self, settings: Definition, rounds: int) -> Iterator[Row]:
+    def _under(self, settings: Definition, rounds: int) -> Generator[Row]:
         topology = derive(borrowed(self.lab.definition, settings))
         files = render(topology, self.lab.site)
         rendered = {

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ VIP, ROLE, ADDRESS = sys.argv[1:4]
 PKI = "/etc/kubernetes/pki"
 HALAB = Path("/var/lib/halab")
 SECONDS = 2.0
+
+#: Seconds. A kubelet renews its lease every 10; what the API keeps of a node whose lease is older than this may be out
+#: of date: it goes on calling a node Ready for 40 after its kubelet has died (--node-monitor-grace-period).
+KUBELET_SECONDS = 30.0
 
 
 def units(*names: str) -> dict[str, str]:
@@ -55,13 +60,38 @@ def ask(host: str, port: int, path: str, certificate: str, body: str | None = No
         connection.close()
 
 
+def lease_items(namespace: str) -> Any:
+    """The leases of a namespace as the local apiserver keeps them."""
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    return ask(ADDRESS, 6443, path, "apiserver-kubelet-client")["items"]
+
+
+def age(lease: dict[str, Any], now: datetime) -> float:
+    """Seconds since a lease was renewed; one that never was is older than any."""
+    renewed = lease["spec"].get("renewTime")
+    return (now - datetime.fromisoformat(renewed.replace("Z", "+00:00"))).total_seconds() if renewed else float("inf")
+
+
+def holders(items: list[dict[str, Any]], now: datetime) -> dict[str, str]:
+    """Who holds each lease; nobody ("") holds one that ran out, whatever name is left in it."""
+    return {
+        item["metadata"]["name"]: item["spec"].get("holderIdentity") or ""
+        if age(item, now) <= item["spec"].get("leaseDurationSeconds", 0)
+        else ""
+        for item in items
+    }
+
+
 def nodes() -> list[dict[str, Any]]:
-    """Every node as the local apiserver shows it."""
+    """Every node as the local apiserver shows it; one whose kubelet has gone quiet is not Ready."""
     items = ask(ADDRESS, 6443, "/api/v1/nodes", "apiserver-kubelet-client")["items"]
+    now = datetime.now(timezone.utc)  # noqa: UP017 — a machine's Python may be older than 3.11
+    fresh = {item["metadata"]["name"] for item in lease_items("kube-node-lease") if age(item, now) <= KUBELET_SECONDS}
     return [
         {
             "name": item["metadata"]["name"],
-            "ready": any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", [])),
+            "ready": item["metadata"]["name"] in fresh
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in item["status"].get("conditions", [])),
             "address": next(
                 (a["address"] for a in item["status"].get("addresses", []) if a["type"] == "InternalIP"), ""
             ),
@@ -72,11 +102,8 @@ def nodes() -> list[dict[str, Any]]:
 
 
 def leases() -> dict[str, str]:
-    """Who holds each lease of the control plane."""
-    items = ask(
-        ADDRESS, 6443, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", "apiserver-kubelet-client"
-    )["items"]
-    return {item["metadata"]["name"]: item["spec"].get("holderIdentity") or "" for item in items}
+    """Who holds each lease of the control plane at this moment."""
+    return holders(lease_items("kube-system"), datetime.now(timezone.utc))  # noqa: UP017
 
 
 def etcd() -> dict[str, Any]:

@@ -18,6 +18,9 @@ from lab.topology import Node, Topology
 #: The leases that decide who schedules and who controls.
 LEADERS = ("kube-scheduler", "kube-controller-manager")
 
+#: What every member of the cluster runs.
+NODE_UNITS = ("containerd", "kubelet")
+
 
 @dataclass(frozen=True)
 class LoadBalancer:
@@ -129,6 +132,7 @@ def fold(
         problems += _balancer_problems(topology, status)
     if stage.has_kubernetes:
         members = topology.nodes if stage is Stage.WORKERS else topology.masters
+        problems += _unit_problems(members, observations)
         problems += [*_node_problems(topology, status, members), *_etcd_problems(topology, status, masters)]
     return Status(**{**status.__dict__, "problems": tuple(problems)})
 
@@ -172,6 +176,16 @@ def _balancer_problems(topology: Topology, status: Status) -> list[str]:
             if down:
                 problems.append(f"haproxy on {name} gets no answer from the backend on {', '.join(down)}")
     return problems
+
+
+def _unit_problems(members: Sequence[Node], observations: Mapping[str, Observation]) -> list[str]:
+    """What the API learns only later: a node's own units."""
+    return [
+        f"{unit} on {node.name} is {state}"
+        for node in members
+        for unit, state in observations.get(node.name, {}).get("units", {}).items()
+        if unit in NODE_UNITS and state != "active"
+    ]
 
 
 def _node_problems(topology: Topology, status: Status, members: Sequence[Node]) -> list[str]:

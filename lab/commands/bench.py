@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from lab import console
@@ -73,8 +74,9 @@ def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) 
         with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
             timeline = Timeline(progress)
             heal_open(view(lab), timeline.line)
-            for row in FailoverBench(lab, sources, timeline, timeline.line).run(rounds):
-                rows.append(row)  # noqa: PERF402
+            with closing(FailoverBench(lab, sources, timeline, timeline.line).run(rounds)) as measured:
+                for row in measured:
+                    rows.append(row)  # noqa: PERF402 — an interrupt must leave the finished ones
     finally:
         # Rounds take long: what an interrupt or a failure leaves finished is kept and shown.
         if rows:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import pytest
 
 from lab.cluster.observation import OBSERVER, ask, observe
 from lab.command import CommandTimeout, Result
 from lab.definition import parse
 from lab.topology import derive
+
+NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 
 TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]"))
 
@@ -69,3 +75,18 @@ def test_observations_come_by_name_and_only_of_machines_that_were_asked() -> Non
     seen = observe(TOPOLOGY, answers)  # type: ignore[arg-type]
     assert {name: one["hostname"] for name, one in seen.items()} == {"m1": "m1", "w1": "w1"}
     assert observe(TOPOLOGY, {}) == {}
+
+
+def lease(name: str, seconds_ago: float | None, **more: Any) -> dict[str, Any]:
+    renewed = {} if seconds_ago is None else {"renewTime": (NOW - timedelta(seconds=seconds_ago)).isoformat()}
+    spec = {"holderIdentity": f"{name}-holder", "leaseDurationSeconds": 15, **renewed, **more}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def test_a_lease_that_ran_out_has_no_holder_whatever_name_is_left_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"])
+    observer = runpy.run_path(str(OBSERVER))
+    found = observer["holders"]([lease("fresh", 2), lease("old", 16), lease("never", None)], NOW)
+    assert found == {"fresh": "fresh-holder", "old": "", "never": ""}
+    given = {"metadata": {"name": "x"}, "spec": {"renewTime": "2026-11-23T20:00:00.250000Z"}}
+    assert observer["age"](given, datetime(2026, 11, 23, 20, 0, 1, tzinfo=UTC)) == 0.75

@@ -147,6 +147,14 @@ COMPLAINTS: dict[str, tuple[Callable[[States, Seen], object], list[str]]] = {
         every_master(wrong_address),
         ["node worker1 says its address is 192.168.121.7, not 10.21.0.14 in 10.21.0.0/24"],
     ),
+    "kubelet dead, and the API does not know it yet": (
+        lambda states, seen: seen["worker1"]["units"].update({"kubelet": "failed"}),
+        ["kubelet on worker1 is failed"],
+    ),
+    "containerd dead": (
+        lambda states, seen: seen["master3"]["units"].update({"containerd": "inactive"}),
+        ["containerd on master3 is inactive"],
+    ),
     "lease without holder": (
         every_master(lambda one: one["leases"].update({"kube-scheduler": ""})),
         ["lease kube-scheduler has no holder"],

@@ -118,8 +118,10 @@ def _cluster(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"t": at, "source": "master3", "kind": "pod", "pod": "p", "event": event, "node": (node or [""])[0]}
     for at, holder in scenario.get("leases", []):
         yield {"t": at, "source": "master1", "kind": "lease", "lease": "kube-scheduler", "holder": holder}
+    if "burst" in scenario:
+        yield {"t": 2.0, "source": "lab", "kind": "burst", "count": scenario["burst"]}
     for number in range(scenario.get("requests", 0)):
-        status = {"status": 201, "pod": f"p{number}"}
+        status = {"status": 201 if number >= scenario.get("refused", 0) else 500, "pod": f"p{number}"}
         yield {"t": 2.0 + number / 100, "source": "master3", "kind": "request", **status}
     for node, count in scenario.get("audit", {}).items():
         yield {"t": 4.0, "source": node, "kind": "audit", "count": count}

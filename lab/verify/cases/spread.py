@@ -28,6 +28,7 @@ def run(stage: Stage) -> None:
         # Round-robin deals to all in turn: a client that keeps step with the requests would always take the same seat.
         stage.probes.end_client()
         stage.sessions("before")
+        stage.history.add("burst", count=COUNT)
         stage.tell(f"creating {COUNT} pods from {operator}, each over a fresh connection to {stage.endpoint}")
         stage.api(operator, agent, "pods", COUNT, f"spread-{tag}", timeout=120.0)
         stage.sessions("after")

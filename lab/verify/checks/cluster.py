@@ -77,8 +77,14 @@ def spread_by_audit(recorded: Recorded) -> Verdict:
     counts = {str(r["source"]): int(r["count"]) for r in recorded.of("audit")}
     least = least_share(len(masters)) if masters else 0.0
     promised = f"each ≥ {least:.0%}"
-    if not wanted:
-        return unknown(name, "no pod was created", promised)
+    asked = recorded.of("burst")
+    if not asked or not recorded.of("request"):
+        return unknown(name, "no pod was asked for", promised)
+    if refused := _refused(recorded):
+        measured = f"{len(wanted)} of {asked[0]['count']} created"
+        return Verdict(name, Outcome.FAIL, measured, promised, f"in a steady lab a request failed: {refused}")
+    if len(wanted) < int(asked[0]["count"]):
+        return unknown(name, f"only {len(wanted)} of {asked[0]['count']} pods were asked for", promised)
     if missing := [node for node in masters if node not in counts]:
         return unknown(name, f"no audit log was read on {', '.join(missing)}", promised)
     total = sum(counts.values())
@@ -92,6 +98,12 @@ def spread_by_audit(recorded: Recorded) -> Verdict:
     outcome = Outcome.PASS if shares[least_node] >= least else Outcome.FAIL
     reason = f"{len(wanted)} pods over fresh connections; {least_node} got the fewest: {counts[least_node]}"
     return Verdict(name, outcome, measured, promised, reason, values)
+
+
+def _refused(recorded: Recorded) -> str:
+    """What the first request that created nothing was told, "" when all created their pod."""
+    failed = [r for r in recorded.of("request") if r.get("status") != 201]
+    return f"{failed[0]['pod']}: {failed[0].get('error') or failed[0]['status']}" if failed else ""
 
 
 def spread_by_sessions(recorded: Recorded) -> Verdict:
