@@ -6,14 +6,11 @@ import json
 import os
 import shutil
 import signal
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import belonging, differences, left_of, snapshot
+from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
 from lab.providers.libvirt import connection as virt
@@ -48,22 +45,6 @@ def virtual_machines() -> None:
     """Skips where no virtual machines can be made by this user."""
     if os.geteuid() != 0 and not Path("/run/libvirt/libvirt-sock").exists():
         pytest.skip("a libvirt daemon of the lab's own needs root")
-
-
-@contextmanager
-def made(name: str, definition: Path) -> Iterator[Inv]:
-    """A lab for the with-block; at its end nothing of it may be left on the host."""
-    lab = Inv(name, FOLDER, definition, uuid.uuid4().hex)
-    lab("destroy", "--all")
-    before = snapshot()
-    try:
-        yield lab
-        living = belonging(lab.identity.prefix, lab.state, lab.mark)
-    finally:
-        lab("destroy", "--all")
-    left = [f"process {process}" for process in living if process.lives]
-    assert left + left_of(lab.identity.prefix, lab.state) == []
-    assert differences(before, snapshot(), [lab.identity.prefix]) == []
 
 
 def bring_up(lab: Inv, *, seconds: float = 1500.0) -> str:

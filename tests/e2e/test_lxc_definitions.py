@@ -6,13 +6,11 @@ import ipaddress
 import json
 import re
 import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hosts import belonging, differences, left_of, snapshot
+from hosts import left_of
+from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
 pytestmark = [pytest.mark.live, pytest.mark.long]
@@ -41,22 +39,11 @@ nodes:
 WORKLOAD = "lab.local/busybox:1"
 
 
-@contextmanager
-def made(inv: Inv, text: str, place: Path) -> Iterator[Inv]:
-    """A lab of its own for the with-block; at its end nothing of it may be left."""
-    definition = place / f"{inv.lab}.yaml"
+def written(place: Path, text: str) -> Path:
+    """A definition as a file."""
+    definition = place / f"{re.findall(r'^name: (.+)$', text, re.MULTILINE)[0]}.yaml"
     definition.write_text(text)
-    lab = Inv(inv.lab, inv.folder, definition, uuid.uuid4().hex)
-    lab("destroy", "--all")
-    before = snapshot()
-    try:
-        yield lab
-    finally:
-        living = belonging(lab.identity.prefix, lab.state, lab.mark)
-        lab("destroy", "--all")
-    left = [f"process {process}" for process in living if process.lives]
-    assert left + left_of(lab.identity.prefix, lab.state) == []
-    assert differences(before, snapshot(), [lab.identity.prefix]) == []
+    return definition
 
 
 @pytest.fixture
@@ -70,7 +57,7 @@ def clone(tmp_path: Path) -> Path:
 
 
 def test_other_names_addresses_port_and_networks(containers: None, tmp_path: Path) -> None:
-    with made(Inv("odd-one"), ODD, tmp_path) as lab:
+    with made("odd-one", written(tmp_path, ODD)) as lab:
         assert "172.30.5.120:8443 answers" in lab.up().out
         status = lab.status()
         assert healthy(status)
@@ -116,7 +103,7 @@ def _pods_reach_each_other(lab: Inv) -> None:
 
 
 def test_one_master_works_and_is_warned_about(containers: None, tmp_path: Path) -> None:
-    with made(Inv("solo"), SOLO, tmp_path) as lab:
+    with made("solo", written(tmp_path, SOLO)) as lab:
         done = lab.up("--until", "workers")
         warnings = [line for line in done.err.splitlines() if line.startswith("warning:")]
         assert any("one master only" in line and "three masters" in line for line in warnings)
@@ -130,9 +117,9 @@ def test_one_master_works_and_is_warned_about(containers: None, tmp_path: Path) 
 def test_labs_side_by_side_never_meet(containers: None, tmp_path: Path, clone: Path) -> None:
     """Two labs of one clone, and one of the same name in another clone; all with the same subnet and addresses."""
     with (
-        made(Inv("solo"), SOLO, tmp_path) as one,
-        made(Inv("solo-two"), SOLO.replace("name: solo", "name: solo-two"), tmp_path) as two,
-        made(Inv("solo", clone), SOLO, clone) as other,
+        made("solo", written(tmp_path, SOLO)) as one,
+        made("solo-two", written(tmp_path, SOLO.replace("name: solo", "name: solo-two"))) as two,
+        made("solo", written(clone, SOLO), clone) as other,
     ):
         labs = (one, two, other)
         for lab in labs:

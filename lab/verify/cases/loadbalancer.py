@@ -17,7 +17,11 @@ def _case(name: str, title: str, shows: str = MOVES, needs: frozenset[Capability
 LOADBALANCER = (
     _case("haproxy-stop", "haproxy is stopped in good order on the holder"),
     _case("haproxy-kill", "haproxy is killed on the holder and not started again"),
-    _case("haproxy-crash", "haproxy is killed on the holder and started again", "the holder is well again by itself, and so is the VIP"),
+    _case(
+        "haproxy-crash",
+        "haproxy is killed on the holder and started again",
+        "all is as before by itself",
+    ),
     _case("haproxy-hang", "haproxy hangs on the holder: it accepts and says nothing"),
     _case("power-cut", "the holder's power is cut"),
     _case("pause", "the holder stands still for a while", needs=frozenset({Capability.PAUSE})),
