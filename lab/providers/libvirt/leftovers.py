@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lab.command import LineSink
+from lab.command import LineSink, Note
 from lab.plan.virtual import Virtual
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, networks, volumes
@@ -93,7 +93,7 @@ def mend(connection: Any, virtual: Virtual, nodes: Sequence[str], notes: Notes, 
         action, why = repair(found)
         if action is Repair.NOTHING:
             continue
-        sink(f"{node}: {why}: {action.value}")
+        sink(Note(f"{node}: {why}: {action.value}"))
         if action is Repair.ADOPT:
             notes.write(node, found.domain)
         else:

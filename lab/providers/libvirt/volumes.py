@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from lab.command import LineSink
+from lab.command import LineSink, Note
 from lab.providers.libvirt import connection as virt
 
 #: The pool that vagrant-libvirt uses unless told otherwise, and makes by itself where it is missing.
@@ -60,7 +60,7 @@ def place(pool: Any, name: str, image: Path, folder: Path | None, sink: LineSink
     if existing is not None:
         if physical_size(existing) == size:
             return
-        sink(f"the box's image {name} was not whole (an upload was interrupted): putting it there anew")
+        sink(Note(f"the box's image {name} was not whole (an upload was interrupted): putting it there anew"))
         existing.delete()
     if folder is not None:
         _link(image, folder / name)
