@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.command import LineSink, Note
+from lab.errors import LabError
+from lab.identity import Identity
 from lab.plan.virtual import Virtual
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, networks, volumes
+from lab.providers.libvirt.daemon import Daemon
 
 
 class Repair(StrEnum):
@@ -123,6 +126,19 @@ def purge(connection: Any, prefix: str) -> list[str]:
     removed += volumes.remove(volumes.mine(connection, prefix))
     removed += networks.remove(virt.named(connection.listAllNetworks(), prefix))
     return removed
+
+
+def purge_at(daemon: Daemon, identity: Identity) -> list[str]:
+    """The same on a daemon that is not the lab's own.
+
+    Raises LabError when it does not answer: what it keeps of the lab would be forgotten.
+    """
+    start = "systemctl start libvirtd" + (" on its host" if daemon.kind == "remote" else "")
+    hint = f"start it ({start}), then again: ./inv destroy --lab {identity.name}"
+    if not daemon.running():
+        raise LabError(f"libvirt at {daemon.uri} does not answer, so that nothing was removed from it", hint)
+    with virt.connect(daemon.uri, hint) as connection:
+        return purge(connection, identity.prefix)
 
 
 def by_node(connection: Any, virtual: Virtual, nodes: Sequence[str]) -> Mapping[str, Any]:

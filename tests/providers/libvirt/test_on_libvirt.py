@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from lab.identity import Identity
 from lab.plan.virtual import Virtual, management_subnet
 from lab.providers.base import MachineState
 from lab.providers.libvirt import connection as virt
-from lab.providers.libvirt import domains, leftovers, networks, snapshots, volumes
+from lab.providers.libvirt import daemon, domains, leftovers, networks, snapshots, volumes
+from lab.providers.libvirt.daemon import RemoteDaemon, SystemDaemon
 from lab.providers.libvirt.leftovers import Notes
+from lab.providers.libvirt.private import PrivateDaemon
+from lab.providers.libvirt.provider import LibvirtProvider
 
 SUBNET = IPv4Network("10.21.0.0/24")
 NODES = ("m1", "m2")
@@ -310,3 +313,36 @@ def test_a_daemon_that_does_not_answer_is_named(tmp_path: Path) -> None:
     uri = f"qemu+unix:///system?socket={tmp_path}/sock"
     with pytest.raises(LabError, match="does not answer"), virt.connect(uri):
         pass
+
+
+def test_a_remote_daemon_that_does_not_answer_is_not_taken_for_an_empty_one(virtual: Virtual, tmp_path: Path) -> None:
+    uri = f"qemu+unix:///system?socket={tmp_path}/sock"
+    provider = LibvirtProvider(virtual, RemoteDaemon(uri), SUBNET, NODES)
+    notes(virtual.identity.state).write("m1", "0a7b9b52-0d1c-4ae5-8c5c-5b5e1ad0a7f1")
+    with pytest.raises(LabError, match="does not answer") as caught:
+        provider.remove_all(silent)
+    assert uri in caught.value.message
+    assert caught.value.hint == "start it (systemctl start libvirtd on its host), then again: ./inv destroy --lab ha"
+    assert notes(virtual.identity.state).read("m1"), "what tells of it stays"
+
+
+def test_a_system_daemon_that_does_not_answer_is_not_taken_for_an_empty_one(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "listening", lambda: False)
+    provider = LibvirtProvider(virtual, SystemDaemon(), SUBNET, NODES)
+    with pytest.raises(LabError, match="libvirt at qemu:///system does not answer") as caught:
+        provider.remove_all(silent)
+    assert caught.value.hint == "start it (systemctl start libvirtd), then again: ./inv destroy --lab ha"
+
+
+def test_a_private_daemon_that_does_not_answer_goes_with_all_it_runs(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    private = PrivateDaemon.of(virtual.identity, IPv4Interface("192.0.2.1/24"))
+    private.images().mkdir(parents=True)
+    monkeypatch.setattr(PrivateDaemon, "running", lambda self: True)
+    said: list[str] = []
+    removed = LibvirtProvider(virtual, private, SUBNET, NODES).remove_all(said.append)
+    assert removed == [f"folder {private.folder}"]
+    assert said[0].endswith("; ending it with all it runs")
