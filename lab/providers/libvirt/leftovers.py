@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -123,8 +124,11 @@ def purge(connection: Any, prefix: str) -> list[str]:
         for future in [pool.submit(domains.remove, domain) for domain in found]:
             future.result()
     removed = [f"machine {domain.name()}" for domain in found]
-    removed += volumes.remove(volumes.mine(connection, prefix))
-    removed += networks.remove(virt.named(connection.listAllNetworks(), prefix))
+    nets = virt.named(connection.listAllNetworks(), prefix)
+    # The networks go last, so that they tell an interrupted purge's successor to look for disks in a stopped pool.
+    with volumes.running(connection) if found or nets else nullcontext():
+        removed += volumes.remove(volumes.mine(connection, prefix))
+    removed += networks.remove(nets)
     return removed
 
 

@@ -177,6 +177,19 @@ def test_all_of_a_lab_is_found_and_removed_and_nothing_else(host: Any, virtual: 
     assert [item.name() for item in host.storagePoolLookupByName("default").listAllVolumes()] == ["someone-elses.img"]
 
 
+def test_disks_in_a_stopped_pool_are_removed_and_the_pool_stays_stopped(host: Any, virtual: Virtual) -> None:
+    lab(host, virtual)
+    pool = host.storagePoolLookupByName("default")
+    pool.destroy()
+    removed = leftovers.purge(host, virtual.identity.prefix)
+    assert len([line for line in removed if line.startswith("volume")]) == len(NODES)
+    assert not pool.isActive()
+    leftovers.purge(host, "nobodys-000000")
+    assert not pool.isActive()
+    pool.create()
+    assert pool.listAllVolumes() == []
+
+
 def test_a_snapshot_is_of_all_machines_at_once(host: Any, virtual: Virtual) -> None:
     machines = lab(host, virtual)
     snapshots.save(machines, "one", silent)
