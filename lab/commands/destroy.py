@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from lab import console
 from lab.command import LineSink
@@ -12,8 +13,11 @@ from lab.context import find
 from lab.definition import load
 from lab.errors import LabError
 from lab.providers import choice
+from lab.providers.remains import Remains
 from lab.state import State
 from lab.topology import derive
+
+Found = TypeVar("Found")
 
 #: What an ``up`` wrote that is of no use without the machines.
 MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "stage", "faults.json", "vagrant", ".vagrant")
@@ -38,18 +42,13 @@ def run(name: str, definition: str, *, everything: bool) -> None:
 
 def remove(state: State, sink: LineSink) -> list[str]:
     """Remove what a lab has on this host; returns what that was, in words. Nothing there is no error."""
-    removed: list[str] = []
-    try:
-        site = state.load_site()
-        topology = derive(load(state.definition)) if state.definition.is_file() else None
-    except LabError as error:
-        sink(f"what the lab was made of cannot be read, so that it is looked for by its name: {error.message}")
-        site, topology = None, None
+    site = _read(state.load_site, sink)
+    topology = _read(lambda: derive(load(state.definition)), sink) if state.definition.is_file() else None
     if site is not None and topology is not None:
         removed = choice.make(site, topology).remove_all(sink)
-    elif os.geteuid() == 0:
-        # Somebody removed the lab's folder: containers and network are still known by the lab's names.
-        removed = choice.unknown_containers(state.identity).remove_all(sink)
+    else:
+        # Never brought up, or somebody removed the lab's folder: what there may be is still known by the lab's names.
+        removed = Remains(state.identity, site, topology.definition if topology else None).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
     for unfinished in state.folder.glob(".*.new"):
         unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
@@ -60,3 +59,12 @@ def remove(state: State, sink: LineSink) -> list[str]:
         else:
             path.unlink(missing_ok=True)
     return removed
+
+
+def _read(read: Callable[[], Found], sink: LineSink) -> Found | None:
+    """What was read, None when it is damaged, which is said."""
+    try:
+        return read()
+    except LabError as error:
+        sink(f"what the lab was made of cannot be read, so that it is looked for by its name: {error.message}")
+        return None

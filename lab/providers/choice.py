@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
 from lab.errors import LabError
-from lab.identity import Identity
 from lab.plan.site import Site
 from lab.providers.base import Provider
 from lab.providers.libvirt.probe import local_kvm_trouble
@@ -44,9 +43,3 @@ def make(site: Site, topology: Topology) -> Provider:
     host = IPv4Interface(f"{topology.gateway}/{topology.prefix_length}")
     network = NetworkNamespace(site.identity.namespace, host)
     return LxcProvider(site.identity, network, {node.name: str(node.address) for node in topology.nodes})
-
-
-def unknown_containers(identity: Identity) -> LxcProvider:
-    """The containers of a lab of which nothing but the name is known, to find and remove them."""
-    anywhere = IPv4Interface("169.254.0.1/16")  # LXC must be asked from within the namespace, whatever its address was
-    return LxcProvider(identity, NetworkNamespace(identity.namespace, anywhere), {})

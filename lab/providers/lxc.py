@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.command import LineSink, Result, run, shown
+from lab.command import LineSink, Note, Result, run, shown
 from lab.identity import Identity
 from lab.parallel import workers
 from lab.providers.base import Capability, MachineState
@@ -154,7 +154,7 @@ class LxcProvider:
         if not folder.exists():
             return
         if not known.is_file() or (folder / "partial").exists() or not (folder / "config").is_file():
-            sink(f"{node}: removing the half-made container of an interrupted run")
+            sink(Note(f"{node}: removing the half-made container of an interrupted run"))
             self._remove_container(folder)
             known.unlink(missing_ok=True)
 

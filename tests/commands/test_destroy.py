@@ -14,6 +14,8 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.providers import choice
+from lab.providers.libvirt import daemon
+from lab.providers.remains import Remains
 from lab.state import State
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}]\n"
@@ -39,6 +41,7 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeProvider:
     monkeypatch.setattr(choice, "make", lambda *_: made)
     monkeypatch.setattr(context, "FOLDER", tmp_path)
     monkeypatch.setattr(State, "sockets", tmp_path / "sockets")
+    monkeypatch.setattr(daemon, "listening", lambda: False)
     return made
 
 
@@ -117,3 +120,47 @@ def test_a_lab_that_is_not_there_is_said_with_those_that_are(state: State) -> No
 
 def test_a_lab_is_opened_as_it_was_made(state: State) -> None:
     assert [node.name for node in open_lab("ha").topology.nodes] == ["m1"]
+
+
+VIRTUAL = {"driver": "kvm", "libvirt_uri": "qemu:///system", "daemon": "system"}
+
+
+@pytest.mark.parametrize("damaged", ["", "definition.yaml"])
+def test_a_libvirt_that_does_not_answer_keeps_its_lab_known(
+    state: State, monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(context, "FOLDER", state.identity.folder)
+    monkeypatch.setattr(daemon, "listening", lambda: False)
+    state.store_site(Site(state.identity, "libvirt", **VIRTUAL))
+    state.write("stage", "machines")
+    if damaged:
+        state.write(damaged, "{")
+    before = names(state)
+    with pytest.raises(LabError, match="qemu:///system does not answer") as caught:
+        destroy.run("ha", "", everything=True)
+    assert "systemctl start libvirtd" in caught.value.hint
+    assert "./inv destroy --lab ha" in caught.value.hint
+    assert names(state) == before | {"lock"}
+
+
+@pytest.mark.parametrize("damaged", ["site.json", "definition.yaml"])
+def test_a_damaged_lab_is_looked_for_by_its_name_with_what_can_be_read(
+    state: State, monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    asked: list[Remains] = []
+
+    def remove_all(self: Remains, sink: LineSink) -> list[str]:
+        asked.append(self)
+        return ["machine m1"]
+
+    monkeypatch.setattr(Remains, "remove_all", remove_all)
+    state.write(damaged, "{")
+    said: list[str] = []
+    assert destroy.remove(state, said.append) == ["machine m1"]
+    assert len(said) == 1
+    assert damaged in said[0]
+    (remains,) = asked
+    assert remains.identity == state.identity
+    assert (remains.site is None, remains.definition is None) == (damaged == "site.json", damaged != "site.json")
+    assert state.load_site() is None

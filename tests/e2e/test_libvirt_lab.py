@@ -147,7 +147,7 @@ def test_what_a_killed_up_leaves_is_dealt_with(virtual_machines: None, tmp_path:
         assert {machine["state"] for machine in lab.status()["machines"]} == {"running"}
 
         shutil.rmtree(lab.state / ".vagrant")
-        told = lab("up", "--until", "machines", "--verbose", seconds=300)
+        told = lab("up", "--until", "machines", seconds=300)
         assert "a machine that Vagrant does not know" in told.out + told.err
         assert lab("enter", "sh", "-c", f"cd {lab.state} && ls .vagrant/machines", seconds=60).out.split() == [
             "hand",
@@ -160,6 +160,6 @@ def test_what_a_killed_up_leaves_is_dealt_with(virtual_machines: None, tmp_path:
         with virt.connect(f"qemu+unix:///system?socket=/run/{lab.identity.namespace}/libvirt/libvirt-sock") as libvirt:
             libvirt.lookupByName(name).undefine()
         assert (disks / f"{name}.img").is_file(), "its disk is left behind"
-        told = lab("up", "--until", "machines", "--verbose", seconds=900)
+        told = lab("up", "--until", "machines", seconds=900)
         assert "a disk without a machine" in told.out + told.err
         assert {machine["state"] for machine in lab.status()["machines"]} == {"running"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.command import CommandError, run
+from lab.command import CommandError, Note, run
 from lab.identity import Identity
 from lab.providers.base import MachineState
 from lab.providers.lxc import LxcProvider
@@ -156,6 +156,7 @@ def test_a_half_made_container_goes_before_vagrant_makes_it_anew(provider: LxcPr
     assert not note.exists()
     assert whole.is_dir()
     assert told == ["m1: removing the half-made container of an interrupted run"]
+    assert isinstance(told[0], Note), "what was mended is shown for good"
 
 
 def test_one_that_does_not_run_cannot_be_cut(provider: LxcProvider) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from lab.cache import Cache
 from lab.plan.site import Site
 from lab.plan.virtual import virtual_of
 from lab.providers.libvirt.daemon import Daemon, RemoteDaemon, SystemDaemon
 from lab.providers.libvirt.private import PrivateDaemon
 from lab.providers.libvirt.provider import BoxImage, LibvirtProvider
-from lab.providers.namespace import NetworkNamespace
 from lab.topology import Topology
 
 __all__ = ["BoxImage", "LibvirtProvider", "make"]
@@ -32,11 +30,5 @@ def make(site: Site, topology: Topology) -> LibvirtProvider:
 
 def _daemon(site: Site, topology: Topology) -> Daemon:
     if site.daemon == "private":
-        host = IPv4Interface(f"{topology.gateway}/{topology.prefix_length}")
-        return PrivateDaemon(
-            network=NetworkNamespace(site.identity.namespace, host),
-            folder=site.identity.state / "libvirt",
-            run=Path("/run") / site.identity.namespace,
-            capabilities=Cache.default().root / "libvirt-capabilities",
-        )
+        return PrivateDaemon.of(site.identity, IPv4Interface(f"{topology.gateway}/{topology.prefix_length}"))
     return RemoteDaemon(site.libvirt_uri) if site.daemon == "remote" else SystemDaemon(site.libvirt_uri)

@@ -34,13 +34,16 @@ def library() -> Any:
 
 
 @contextlib.contextmanager
-def connect(uri: str) -> Iterator[Any]:
-    """An open connection (a virConnect). libvirt's own errors inside come out as LabError."""
+def connect(uri: str, hint: str = "./inv doctor says what it needs") -> Iterator[Any]:
+    """An open connection (a virConnect). libvirt's own errors inside come out as LabError.
+
+    ``hint`` is what the reader can do when it does not answer.
+    """
     libvirt = library()
     try:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:
-        raise LabError(f"libvirt at {uri} does not answer: {error}", "./inv doctor says what it needs") from error
+        raise LabError(f"libvirt at {uri} does not answer: {error}", hint) from error
     try:
         yield connection
     except libvirt.libvirtError as error:

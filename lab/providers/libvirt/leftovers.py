@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lab.command import LineSink
+from lab.command import LineSink, Note
+from lab.errors import LabError
+from lab.identity import Identity
 from lab.plan.virtual import Virtual
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, networks, volumes
+from lab.providers.libvirt.daemon import Daemon
 
 
 class Repair(StrEnum):
@@ -93,7 +97,7 @@ def mend(connection: Any, virtual: Virtual, nodes: Sequence[str], notes: Notes, 
         action, why = repair(found)
         if action is Repair.NOTHING:
             continue
-        sink(f"{node}: {why}: {action.value}")
+        sink(Note(f"{node}: {why}: {action.value}"))
         if action is Repair.ADOPT:
             notes.write(node, found.domain)
         else:
@@ -120,9 +124,25 @@ def purge(connection: Any, prefix: str) -> list[str]:
         for future in [pool.submit(domains.remove, domain) for domain in found]:
             future.result()
     removed = [f"machine {domain.name()}" for domain in found]
-    removed += volumes.remove(volumes.mine(connection, prefix))
-    removed += networks.remove(virt.named(connection.listAllNetworks(), prefix))
+    nets = virt.named(connection.listAllNetworks(), prefix)
+    # The networks go last, so that they tell an interrupted purge's successor to look for disks in a stopped pool.
+    with volumes.running(connection) if found or nets else nullcontext():
+        removed += volumes.remove(volumes.mine(connection, prefix))
+    removed += networks.remove(nets)
     return removed
+
+
+def purge_at(daemon: Daemon, identity: Identity) -> list[str]:
+    """The same on a daemon that is not the lab's own.
+
+    Raises LabError when it does not answer: what it keeps of the lab would be forgotten.
+    """
+    start = "systemctl start libvirtd" + (" on its host" if daemon.kind == "remote" else "")
+    hint = f"start it ({start}), then again: ./inv destroy --lab {identity.name}"
+    if not daemon.running():
+        raise LabError(f"libvirt at {daemon.uri} does not answer, so that nothing was removed from it", hint)
+    with virt.connect(daemon.uri, hint) as connection:
+        return purge(connection, identity.prefix)
 
 
 def by_node(connection: Any, virtual: Virtual, nodes: Sequence[str]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
-from lab.command import LineSink
+from lab.command import LineSink, Note
 from lab.errors import LabError
 from lab.plan.virtual import Virtual
 
@@ -55,7 +55,7 @@ def ensure(connection: Any, virtual: Virtual, subnet: IPv4Network, nodes: Sequen
     for name, xml in wanted.items():
         found = existing.get(name)
         if found is not None and not same(found.XMLDesc(), xml):
-            sink(f"network {name}: made anew, its definition has changed")
+            sink(Note(f"network {name}: made anew, its definition has changed"))
             _remove(found)
             found = None
         if found is None:

@@ -9,16 +9,22 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lab.cache import Cache
 from lab.command import LineSink, run
 from lab.errors import LabError, UsageError
+from lab.identity import Identity
 from lab.providers.libvirt import process
 from lab.providers.libvirt.daemon import listening
 from lab.providers.libvirt.process import Process
 from lab.providers.namespace import NetworkNamespace
+
+#: Where the sockets and process records of all labs' daemons lie, a folder a lab: gone with the host's restart.
+RUN = Path("/run")
 
 HOLD_SCRIPT = Path(__file__).with_name("hold.sh")
 
@@ -65,6 +71,16 @@ class PrivateDaemon:
     run: Path
     capabilities: Path
     kind: str = "private"
+
+    @classmethod
+    def of(cls, identity: Identity, host: IPv4Interface) -> PrivateDaemon:
+        """The daemon of one lab; ``host`` is the host's address in its network."""
+        return cls(
+            network=NetworkNamespace(identity.namespace, host),
+            folder=identity.state / "libvirt",
+            run=RUN / identity.namespace,
+            capabilities=Cache.default().root / "libvirt-capabilities",
+        )
 
     @property
     def uri(self) -> str:
@@ -116,12 +132,17 @@ class PrivateDaemon:
         found += [f"folder {path}" for path in (self.folder, self.run) if path.exists()]
         return found
 
-    def remove(self) -> list[str]:
-        """End daemon, machines and helpers (all that lives in the lab's namespace), then remove its folders."""
+    def end(self) -> list[str]:
+        """End daemon and holder; what was ended, in words. Machines go on until their namespace is removed."""
         removed = []
         for name, ended in (("libvirt daemon", self._daemon()), ("namespace holder", self._holder())):
             if ended is not None and ended.end(END_SECONDS):
                 removed.append(f"{name} (process {ended.pid})")
+        return removed
+
+    def remove(self) -> list[str]:
+        """End daemon, machines and helpers (all that lives in the lab's namespace), then remove its folders."""
+        removed = self.end()
         if self.network.remove():
             removed.append(f"network namespace {self.network.name}")
         for path in (self.folder, self.run):

@@ -154,15 +154,10 @@ class LibvirtProvider:
 
     def remove_all(self, sink: LineSink) -> list[str]:
         """Remove every machine, disk, network and (a private) daemon of this lab, and Vagrant's notes of them."""
-        removed: list[str] = []
-        if self.daemon.running():
-            try:
-                with virt.connect(self.daemon.uri) as connection:
-                    removed = leftovers.purge(connection, self.virtual.identity.prefix)
-            except LabError as error:
-                if not isinstance(self.daemon, PrivateDaemon):
-                    raise
-                sink(f"{error.message}; ending it with all it runs")  # all of it is the lab's: nothing is lost
+        if isinstance(self.daemon, PrivateDaemon):
+            removed = self._purge_private(sink)
+        else:
+            removed = leftovers.purge_at(self.daemon, self.virtual.identity)
         removed += self.daemon.remove()
         notes = self._notes().folder
         if notes.exists():
@@ -171,6 +166,16 @@ class LibvirtProvider:
         for line in removed:
             sink(f"removed {line}")
         return removed
+
+    def _purge_private(self, sink: LineSink) -> list[str]:
+        if not self.daemon.running():
+            return []
+        try:
+            with virt.connect(self.daemon.uri) as connection:
+                return leftovers.purge(connection, self.virtual.identity.prefix)
+        except LabError as error:
+            sink(f"{error.message}; ending it with all it runs")  # all of it is the lab's: nothing is lost
+            return []
 
     @property
     def _emulated(self) -> bool:

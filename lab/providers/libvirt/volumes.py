@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from lab.command import LineSink
+from lab.command import LineSink, Note
 from lab.providers.libvirt import connection as virt
 
 #: The pool that vagrant-libvirt uses unless told otherwise, and makes by itself where it is missing.
@@ -60,7 +61,7 @@ def place(pool: Any, name: str, image: Path, folder: Path | None, sink: LineSink
     if existing is not None:
         if physical_size(existing) == size:
             return
-        sink(f"the box's image {name} was not whole (an upload was interrupted): putting it there anew")
+        sink(Note(f"the box's image {name} was not whole (an upload was interrupted): putting it there anew"))
         existing.delete()
     if folder is not None:
         _link(image, folder / name)
@@ -72,6 +73,19 @@ def place(pool: Any, name: str, image: Path, folder: Path | None, sink: LineSink
 def physical_size(volume: Any) -> int:
     """Bytes of the volume's file, holes included."""
     return int(volume.infoFlags(virt.library().VIR_STORAGE_VOL_GET_PHYSICAL)[2])
+
+
+@contextmanager
+def running(connection: Any) -> Iterator[None]:
+    """Have the storage pool, where there is one, run for the with-block: one that is stopped lists no volumes."""
+    stopped = [pool for pool in connection.listAllStoragePools() if pool.name() == POOL and not pool.isActive()]
+    for pool in stopped:
+        pool.create()
+    try:
+        yield
+    finally:
+        for pool in stopped:
+            pool.destroy()  # libvirt's word for stopping it: nothing in it is touched
 
 
 def mine(connection: Any, prefix: str) -> list[Any]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab.command import Note
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.virtual import Virtual, management_subnet
 from lab.providers.base import MachineState
 from lab.providers.libvirt import connection as virt
-from lab.providers.libvirt import domains, leftovers, networks, snapshots, volumes
+from lab.providers.libvirt import daemon, domains, leftovers, networks, snapshots, volumes
+from lab.providers.libvirt.daemon import RemoteDaemon, SystemDaemon
 from lab.providers.libvirt.leftovers import Notes
+from lab.providers.libvirt.private import PrivateDaemon
+from lab.providers.libvirt.provider import LibvirtProvider
 
 SUBNET = IPv4Network("10.21.0.0/24")
 NODES = ("m1", "m2")
@@ -137,7 +141,7 @@ def test_a_network_whose_definition_changed_is_made_anew(host: Any, virtual: Vir
     networks.ensure(host, virtual, SUBNET, NODES, silent)
     said: list[str] = []
     networks.ensure(host, virtual, IPv4Network("10.99.0.0/24"), (*NODES, "m3"), said.append)
-    assert sum("made anew" in line for line in said) == 2
+    assert sum("made anew" in line for line in said if isinstance(line, Note)) == 2
     assert networks.ranges(host.networkLookupByName(virtual.network).XMLDesc()) == [IPv4Network("10.99.0.0/24")]
 
 
@@ -171,6 +175,19 @@ def test_all_of_a_lab_is_found_and_removed_and_nothing_else(host: Any, virtual: 
     assert [domain.name() for domain in host.listAllDomains()] == ["someone-elses"]
     assert [network.name() for network in host.listAllNetworks()] == ["someone-elses"]
     assert [item.name() for item in host.storagePoolLookupByName("default").listAllVolumes()] == ["someone-elses.img"]
+
+
+def test_disks_in_a_stopped_pool_are_removed_and_the_pool_stays_stopped(host: Any, virtual: Virtual) -> None:
+    lab(host, virtual)
+    pool = host.storagePoolLookupByName("default")
+    pool.destroy()
+    removed = leftovers.purge(host, virtual.identity.prefix)
+    assert len([line for line in removed if line.startswith("volume")]) == len(NODES)
+    assert not pool.isActive()
+    leftovers.purge(host, "nobodys-000000")
+    assert not pool.isActive()
+    pool.create()
+    assert pool.listAllVolumes() == []
 
 
 def test_a_snapshot_is_of_all_machines_at_once(host: Any, virtual: Virtual) -> None:
@@ -249,6 +266,7 @@ def notes(tmp_path: Path) -> Notes:
 def mend(host: Any, virtual: Virtual, tmp_path: Path) -> list[str]:
     said: list[str] = []
     leftovers.mend(host, virtual, NODES, notes(tmp_path), said.append)
+    assert all(isinstance(line, Note) for line in said), "what was mended is shown for good"
     return said
 
 
@@ -308,3 +326,36 @@ def test_a_daemon_that_does_not_answer_is_named(tmp_path: Path) -> None:
     uri = f"qemu+unix:///system?socket={tmp_path}/sock"
     with pytest.raises(LabError, match="does not answer"), virt.connect(uri):
         pass
+
+
+def test_a_remote_daemon_that_does_not_answer_is_not_taken_for_an_empty_one(virtual: Virtual, tmp_path: Path) -> None:
+    uri = f"qemu+unix:///system?socket={tmp_path}/sock"
+    provider = LibvirtProvider(virtual, RemoteDaemon(uri), SUBNET, NODES)
+    notes(virtual.identity.state).write("m1", "0a7b9b52-0d1c-4ae5-8c5c-5b5e1ad0a7f1")
+    with pytest.raises(LabError, match="does not answer") as caught:
+        provider.remove_all(silent)
+    assert uri in caught.value.message
+    assert caught.value.hint == "start it (systemctl start libvirtd on its host), then again: ./inv destroy --lab ha"
+    assert notes(virtual.identity.state).read("m1"), "what tells of it stays"
+
+
+def test_a_system_daemon_that_does_not_answer_is_not_taken_for_an_empty_one(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "listening", lambda: False)
+    provider = LibvirtProvider(virtual, SystemDaemon(), SUBNET, NODES)
+    with pytest.raises(LabError, match="libvirt at qemu:///system does not answer") as caught:
+        provider.remove_all(silent)
+    assert caught.value.hint == "start it (systemctl start libvirtd), then again: ./inv destroy --lab ha"
+
+
+def test_a_private_daemon_that_does_not_answer_goes_with_all_it_runs(
+    virtual: Virtual, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    private = PrivateDaemon.of(virtual.identity, IPv4Interface("192.0.2.1/24"))
+    private.images().mkdir(parents=True)
+    monkeypatch.setattr(PrivateDaemon, "running", lambda self: True)
+    said: list[str] = []
+    removed = LibvirtProvider(virtual, private, SUBNET, NODES).remove_all(said.append)
+    assert removed == [f"folder {private.folder}"]
+    assert said[0].endswith("; ending it with all it runs")
