@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.definition import parse
+
 FOLDER = Path(__file__).resolve().parent.parent
 
 #: All that the script may call on a Debian system besides apt, dpkg, systemd and Python.
@@ -278,6 +280,15 @@ class TestPackages:
     def test_with_a_public_box_and_without_kubernetes_nothing_is_built(self, bare: Host, machine: str) -> None:
         (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\nnodes: [{{name: m1, role: master}}]\n")
         bare.inv("up", "--definition=vm.yaml", "--until=loadbalancer")
+        assert bare.needs() == listed("python", *NOTHING_BUILT)
+
+    def test_nothing_is_built_for_the_readmes_example(self, bare: Host) -> None:
+        readme = (FOLDER / "README.md").read_text()
+        text = next(block for block in readme.split("```") if block.startswith("yaml\n")).removeprefix("yaml\n")
+        (bare.folder / "vm.yaml").write_text(text)
+        assert parse(text).machine.box.name, "a definition without a mistake"
+        assert "`./inv up --definition vm.yaml --until loadbalancer`" in readme
+        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
         assert bare.needs() == listed("python", *NOTHING_BUILT)
 
     @pytest.mark.parametrize(
