@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from lab.definition import Definition
 from lab.errors import LabError
 from lab.payload.choose import choose
 from lab.providers import choice
+from lab.providers.libvirt import siting
+from lab.providers.libvirt.siting import Hypervisor
+from lab.siting import unbuilt
+from lab.topology import derive
 
 #: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2, machines 2 (measured).
 DISK_BYTES = 10 * 2**30
@@ -46,28 +51,56 @@ class Finding:
 def examine(definition: Definition, wanted: str) -> list[Finding]:
     """Look at everything a lab of this definition needs on this host."""
     chosen = choice.choose(wanted)
+    hypervisor, told = _hypervisor(definition) if chosen.provider == "libvirt" else (None, [])
+    emulated = hypervisor is not None and hypervisor.driver == "qemu"
+    lacking = unbuilt(definition, chosen.provider, Cache.default(), kubernetes=not emulated)
     looks: list[Callable[[], Finding]] = [
-        lambda: Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
-        lambda: _privileges(chosen.provider),
+        lambda: _privileges(definition, chosen.provider, lacking),
         lambda: _vagrant(chosen.provider),
         lambda: _namespaces(chosen.provider),
         lambda: _cgroups(chosen.provider),
         lambda: _filesystem(chosen.provider),
-        _memory,
+        lambda: _memory(definition, chosen.provider, hypervisor),
         _disk,
-        _mirrors,
+        lambda: _mirrors(lacking),
         lambda: _payload(definition),
     ]
-    return [look() for look in looks]
+    return [
+        Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
+        *told,
+        *(look() for look in looks),
+    ]
 
 
-def _privileges(provider: str) -> Finding:
+def _hypervisor(definition: Definition) -> tuple[Hypervisor | None, list[Finding]]:
+    """The daemon and the driver that a lab of virtual machines would get, and a finding a decision."""
+    try:
+        found = siting.choose(definition)
+    except LabError as error:
+        return None, [Finding("libvirt", error.message, Grade.BAD, error.hint)]
+    told = []
+    for line in found.why:
+        subject, seen = re.split(r":? ", line, maxsplit=1)
+        slow = subject == "driver" and found.driver == "qemu"
+        hint = "too slow for Kubernetes: configs/emulation.yaml, ./inv up --until loadbalancer" if slow else ""
+        told.append(Finding(subject, seen, Grade.NOTE if slow else Grade.GOOD, hint))
+    return found, told
+
+
+def _privileges(definition: Definition, provider: str, lacking: list[str]) -> Finding:
     if os.geteuid() == 0:
         return Finding("privileges", "root", Grade.GOOD)
     if provider == "lxc":
         return Finding("privileges", "not root", Grade.BAD, "system containers need root: sudo ./inv up")
+    if not lacking:
+        hint = "enough with a system libvirt and membership in its group (libvirt)"
+        return Finding("privileges", "not root", Grade.NOTE, hint)
+    needs_root = f"building {' and '.join(lacking)} needs root"
+    if definition.machine.box.name:
+        hint = f"enough for --until loadbalancer with a system libvirt and its group (libvirt); {needs_root}"
+        return Finding("privileges", "not root", Grade.NOTE, hint)
     return Finding(
-        "privileges", "not root", Grade.NOTE, "enough with a system libvirt and membership in its group (libvirt)"
+        "privileges", "not root", Grade.BAD, f"{needs_root}; a public box (machine.box) and --until loadbalancer do not"
     )
 
 
@@ -113,16 +146,29 @@ def _filesystem(provider: str) -> Finding:
     return Finding("overlay", "known" if "overlay" in known else "a module, loaded when needed", Grade.GOOD)
 
 
-def _memory() -> Finding:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    grade = Grade.GOOD if available >= MEMORY_BYTES else Grade.BAD
+def _memory(definition: Definition, provider: str, hypervisor: Hypervisor | None) -> Finding:
+    """What the machines take at most. Those of another host take nothing here."""
+    if hypervisor is not None and hypervisor.daemon == "remote":
+        return Finding("memory", "the other host's is not looked at", Grade.NOTE)
+    needed = MEMORY_BYTES
+    if provider == "libvirt":
+        needed = sum(node.memory for node in derive(definition).nodes) * 2**20
+    available = available_memory()
+    grade = Grade.GOOD if available >= needed else Grade.BAD
+    taken = f"a lab takes up to {needed / 2**30:.1f} GiB"
+    hint = f"{taken}: less with machine.memory in the definition" if provider == "libvirt" else taken
     return Finding(
         "memory",
         f"{available / 2**30:.1f} GiB available",
         grade,
-        "" if grade is Grade.GOOD else "a lab takes up to 3 GiB",
+        "" if grade is Grade.GOOD else hint,
     )
+
+
+def available_memory() -> int:
+    """Bytes that programs could still get without swapping, as the kernel estimates it (proc(5), MemAvailable)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
 def _disk() -> Finding:
@@ -138,11 +184,9 @@ def _disk() -> Finding:
     )
 
 
-def _mirrors() -> Finding:
+def _mirrors(lacking: list[str]) -> Finding:
     """The mirrors that box and Kubernetes are built from; what is in the cache needs them no more."""
-    root = Cache.default().root
-    cached = all(any((root / kind).glob("*")) for kind in ("box", "payload"))
-    grade = Grade.NOTE if cached else Grade.BAD
+    grade = Grade.BAD if lacking else Grade.NOTE
     if not Path(HELPER).exists():
         return Finding("mirrors", "no apt on this host", grade, "box and Kubernetes are built on Debian 12")
     try:
@@ -152,9 +196,8 @@ def _mirrors() -> Finding:
         return Finding("mirrors", error.message, grade, error.hint)
     if quiet:
         told = "; ".join(f"{address}: {words}" for address, words in quiet.items())
-        hint = (
-            "only ./inv up --refresh needs them: the cache is filled" if cached else "the first up downloads from them"
-        )
+        built = f"up builds {' and '.join(lacking)} from them"
+        hint = built if lacking else "only ./inv up --refresh needs them: the cache is filled"
         return Finding("mirrors", f"{len(quiet)} of {len(asked)} do not answer: {told}", grade, hint)
     return Finding("mirrors", f"{len(asked)} configured, all answer", Grade.GOOD)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
-from lab.cache import Cache
+from lab.cache import Cache, Entry
 from lab.command import Note
 from lab.context import FOLDER
 from lab.definition import Definition
 from lab.identity import Identity
 from lab.parallel import workers
 from lab.payload import seed
-from lab.payload.choose import choose
+from lab.payload.choose import choose, tree
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
@@ -33,6 +33,28 @@ def make_site(
     if chosen.provider == "libvirt":
         return _virtual_machines(definition, identity, cache, stage, timeline, refresh=refresh)
     return _containers(definition, identity, cache, timeline, refresh=refresh)
+
+
+def unbuilt(definition: Definition, provider: str, cache: Cache, *, kubernetes: bool = True) -> list[str]:
+    """What an ``up`` with this provider would have to build, in words: of box and Kubernetes, what the cache has not.
+
+    Without ``kubernetes`` it is a lab that does without (see _virtual_machines).
+    """
+    wanted = definition.kubernetes
+    payload = tree(cache, wanted.source, wanted.version) if kubernetes else None
+    missing = []
+    if provider == "lxc":
+        box: Entry | None = lxc_box.entry(cache, FOLDER / "provision")
+    elif definition.machine.box.name:
+        box = None
+    else:
+        path = payload.path if payload is not None else None
+        box = libvirt_box.entry(cache, FOLDER / "provision", wanted.version, path)
+    if box is not None and not box.ready:
+        missing.append("the box")
+    if kubernetes and (payload is None or not payload.ready):
+        missing.append("Kubernetes")
+    return missing
 
 
 def _containers(definition: Definition, identity: Identity, cache: Cache, timeline: Timeline, *, refresh: bool) -> Site:
@@ -77,10 +99,11 @@ def _virtual_machines(
         daemon=found.daemon,
         emulator=found.emulator,
     )
-    # An emulated lab that ends before Kubernetes needs none of it; Kubernetes is too slow there for more than that.
-    without = found.driver == "qemu" and not stage.has_kubernetes
-    payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
     public = definition.machine.box
+    # A lab that ends before Kubernetes does without where more is too slow (emulation), or where the host may be one on
+    # which Kubernetes cannot be built (a public box).
+    without = (found.driver == "qemu" or bool(public.name)) and not stage.has_kubernetes
+    payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
     if public.name:
         return replace(
             site, box_name=public.name, box_version=public.version, box_url=public.url, payload=str(payload or "")

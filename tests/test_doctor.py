@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 
 from lab import doctor
-from lab.definition import load
+from lab.box import libvirt as libvirt_box
+from lab.box import lxc as lxc_box
+from lab.cache import Cache, Entry
+from lab.definition import Definition, load, parse
 from lab.doctor import Finding, Grade, examine
+from lab.errors import LabError, UsageError
+from lab.payload.choose import tree
+from lab.providers.libvirt.siting import Hypervisor
 
 Usage = namedtuple("Usage", "total used free")
-DEFINITION = load(Path(__file__).parent.parent / "configs" / "ha.yaml")
+FOLDER = Path(__file__).parent.parent
+DEFINITION = load(FOLDER / "configs" / "ha.yaml")
+PUBLIC = parse("machine: {box: {name: debian/bookworm64}, memory: 512}\nnodes: [{name: m1, role: master}]")
+GIB = 2**30
 
 
 def finding(subject: str) -> Finding:
@@ -48,18 +57,155 @@ def test_an_unavailable_source_of_kubernetes_is_bad_and_told() -> None:
     assert "upstream" in found.seen and "auto" in found.hint
 
 
-@pytest.mark.parametrize(("cached", "grade"), [(False, Grade.BAD), (True, Grade.NOTE)])
-def test_a_mirror_that_does_not_answer_is_named(
-    cached: bool, grade: Grade, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for kind in ("box", "payload") if cached else ():
-        (tmp_path / kind / "key").mkdir(parents=True)
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
+    """An empty cache, on a host whose mirrors do not answer."""
     monkeypatch.setenv("HALAB_CACHE", str(tmp_path))
     monkeypatch.setattr(doctor, "configured", list)
     monkeypatch.setattr(doctor, "silent", lambda asked: {"http://m.test/debian": "Connection refused"})
-    found = finding("mirrors")
-    assert found.grade is grade
-    assert "m.test" in found.seen and "refused" in found.seen and found.hint
+    monkeypatch.setattr(doctor, "HELPER", "/")
+    monkeypatch.setattr(doctor, "_vagrant", lambda provider: Finding("Vagrant", "not asked", Grade.GOOD))
+    return Cache(tmp_path)
+
+
+def built(entry: Entry | None) -> Entry:
+    """The entry, as a build that came to its end leaves it."""
+    assert entry is not None
+    entry.build(lambda folder: {})
+    return entry
+
+
+def payload_of(cache: Cache) -> Entry | None:
+    return tree(cache, DEFINITION.kubernetes.source, DEFINITION.kubernetes.version)
+
+
+class TestMirrors:
+    """They are needed for what the cache has not: whole, of this provider, for this definition."""
+
+    def test_one_that_does_not_answer_is_named(self, cache: Cache) -> None:
+        found = finding("mirrors")
+        assert found.grade is Grade.BAD
+        assert "m.test" in found.seen and "refused" in found.seen
+        assert found.hint == "up builds the box and Kubernetes from them"
+
+    def test_with_all_in_the_cache_they_may_be_silent(self, cache: Cache) -> None:
+        built(lxc_box.entry(cache, FOLDER / "provision"))
+        assert (finding("mirrors").grade, finding("mirrors").hint) == (Grade.BAD, "up builds Kubernetes from them")
+        built(payload_of(cache))
+        assert finding("mirrors").grade is Grade.NOTE
+        assert "the cache is filled" in finding("mirrors").hint
+
+    def test_locks_unfinished_builds_and_outdated_entries_do_not_fill_it(self, cache: Cache) -> None:
+        for name in (".lxc-0123.lock", ".lxc-0123.building", "lxc-0123"):
+            for kind in ("box", "payload"):
+                (cache.root / kind / name).mkdir(parents=True)
+        lxc_box.entry(cache, FOLDER / "provision").path.mkdir()
+        assert finding("mirrors").hint == "up builds the box and Kubernetes from them"
+
+    def test_another_providers_box_does_not_count(self, cache: Cache, kvm: None) -> None:
+        payload = built(payload_of(cache))
+        built(lxc_box.entry(cache, FOLDER / "provision"))
+        assert virtual("mirrors").hint == "up builds the box from them"
+        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, payload.path))
+        assert virtual("mirrors").grade is Grade.NOTE
+
+    def test_a_public_box_is_not_built(self, cache: Cache, kvm: None) -> None:
+        assert virtual("mirrors", PUBLIC).hint == "up builds Kubernetes from them"
+
+    def test_emulated_machines_do_without_kubernetes(self, cache: Cache, emulated: None) -> None:
+        assert virtual("mirrors").hint == "up builds the box from them"
+        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, None))
+        assert virtual("mirrors").grade is Grade.NOTE
+
+
+def has_hypervisor(monkeypatch: pytest.MonkeyPatch, daemon: str, driver: str) -> None:
+    why = (f"libvirt: {daemon}, for some reason", f"driver {driver}: tried: it was so")
+    found = Hypervisor(daemon, driver, "qemu:///system", "", why)
+    monkeypatch.setattr(doctor.siting, "choose", lambda definition: found)
+
+
+@pytest.fixture
+def kvm(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with a system libvirt and KVM."""
+    has_hypervisor(monkeypatch, "system", "kvm")
+
+
+@pytest.fixture
+def emulated(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host without KVM."""
+    has_hypervisor(monkeypatch, "private", "qemu")
+
+
+def virtual(subject: str, definition: Definition = DEFINITION) -> Finding:
+    """One finding about a lab of virtual machines."""
+    return next(found for found in examine(definition, "libvirt") if found.subject == subject)
+
+
+class TestVirtualMachines:
+    """What daemon, what driver, why, and what the machines take."""
+
+    def test_daemon_and_driver_are_told_with_their_reasons(self, kvm: None) -> None:
+        assert virtual("libvirt") == Finding("libvirt", "system, for some reason", Grade.GOOD)
+        assert virtual("driver") == Finding("driver", "kvm: tried: it was so", Grade.GOOD)
+
+    def test_emulation_is_told_with_what_it_cannot(self, emulated: None) -> None:
+        found = virtual("driver")
+        assert found.grade is Grade.NOTE
+        assert "--until loadbalancer" in found.hint
+
+    @pytest.mark.parametrize(
+        "error", [UsageError("no access", "join its group"), LabError("no access", "join its group")]
+    )
+    def test_a_libvirt_that_cannot_be_used_is_bad_and_says_what_to_do(
+        self, error: LabError, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(definition: Definition) -> Hypervisor:
+            raise error
+
+        monkeypatch.setattr(doctor.siting, "choose", refuse)
+        assert virtual("libvirt") == Finding("libvirt", "no access", Grade.BAD, "join its group")
+        assert virtual("memory").seen, "the other looks go on"
+
+    @pytest.mark.parametrize(
+        ("gib", "provider", "grade"),
+        [(7.9, "libvirt", Grade.BAD), (8.1, "libvirt", Grade.GOOD), (2.9, "lxc", Grade.BAD), (3.1, "lxc", Grade.GOOD)],
+    )
+    def test_four_machines_of_two_gib_need_eight_and_containers_three(
+        self, gib: float, provider: str, grade: Grade, kvm: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doctor, "available_memory", lambda: int(gib * GIB))
+        found = next(found for found in examine(DEFINITION, provider) if found.subject == "memory")
+        assert found.grade is grade
+        needed = "8.0 GiB" if provider == "libvirt" else "3.0 GiB"
+        assert (needed in found.hint) == (grade is Grade.BAD)
+
+    def test_a_nodes_own_memory_counts(self, kvm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "available_memory", lambda: 1 * GIB)
+        assert virtual("memory", PUBLIC).grade is Grade.GOOD
+        nodes = "nodes: [{name: m1, role: master}, {name: w1, role: worker, memory: 600}]"
+        assert virtual("memory", parse(f"machine: {{memory: 512}}\n{nodes}")).grade is Grade.BAD
+
+    def test_another_hosts_memory_is_not_looked_at(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+        has_hypervisor(monkeypatch, "remote", "kvm")
+        monkeypatch.setattr(doctor, "available_memory", lambda: 0)
+        assert virtual("memory").grade is Grade.NOTE
+
+    def test_only_what_is_built_already_needs_no_root(
+        self, cache: Cache, kvm: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        found = virtual("privileges")
+        assert found.grade is Grade.BAD
+        assert "building the box and Kubernetes needs root" in found.hint and "machine.box" in found.hint
+        found = virtual("privileges", PUBLIC)
+        assert found.grade is Grade.NOTE
+        assert "enough for --until loadbalancer" in found.hint and "building Kubernetes needs root" in found.hint
+        payload = built(payload_of(cache))
+        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, payload.path))
+        for definition in (DEFINITION, PUBLIC):
+            found = virtual("privileges", definition)
+            assert found.grade is Grade.NOTE
+            assert "needs root" not in found.hint and "group" in found.hint
 
 
 def test_everything_a_lab_needs_is_looked_at() -> None:

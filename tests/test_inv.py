@@ -7,10 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from lab.definition import parse
 
 FOLDER = Path(__file__).resolve().parent.parent
 
@@ -70,6 +73,7 @@ class Host:
         self.write_program("systemctl", SYSTEMCTL)
         self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")
         self.installed.write_text("".join(f"{name}\n" for name in self.packages))
+        (self.folder / "cpuinfo").write_text("flags\t\t: fpu vme sse\n")
         clone = self.folder / "clone"
         shutil.copytree(FOLDER / "host", clone / "host")
         for name in ("requirements.txt", "requirements-libvirt.txt", "configs/ha.yaml"):
@@ -79,6 +83,8 @@ class Host:
             ("/usr/sbin/policy-rc.d", self.policy),
             ("/usr/bin/python3", self.program("python3")),
             ("/run/systemd/system", self.folder / "systemd"),
+            ("/proc/cpuinfo", self.folder / "cpuinfo"),
+            ("/dev/kvm", self.folder / "kvm"),
         ):
             assert path in text
             text = text.replace(path, str(instead))
@@ -99,6 +105,10 @@ class Host:
     def write_program(self, name: str, text: str) -> None:
         self.program(name).write_text(text)
         self.program(name).chmod(0o755)
+
+    def needs(self) -> list[str]:
+        """The packages that are installed now."""
+        return sorted(self.installed.read_text().split())
 
     def log(self, name: str) -> list[str]:
         file = self.folder / f"{name}.log"
@@ -127,10 +137,18 @@ def listed(*groups: str) -> list[str]:
     return sorted({line.partition("#")[0].strip() for line in lines} - {""})
 
 
+#: What a lab that builds its box and Kubernetes needs besides Python.
+LXC = ("common", "build", "lxc")
+LIBVIRT = ("common", "build", "build-libvirt", "libvirt")
+
+#: What one needs that takes a public box and ends before Kubernetes.
+NOTHING_BUILT = ("common", "libvirt")
+
+
 @pytest.fixture
 def host(tmp_path: Path) -> Host:
     """A host that has all that a lab of containers needs."""
-    return Host(tmp_path, packages=listed("python", "common", "lxc"))
+    return Host(tmp_path, packages=listed("python", *LXC))
 
 
 @pytest.fixture
@@ -185,7 +203,7 @@ class TestAllThere:
         assert "Python 3.11 or later is needed (Python 3.9.2)" in done.stderr
 
     def test_libvirts_bindings_come_with_the_first_lab_that_needs_them_and_stay(self, tmp_path: Path) -> None:
-        host = Host(tmp_path, packages=listed("python", "common", "lxc", "libvirt"))
+        host = Host(tmp_path, packages=listed("python", *LXC, *LIBVIRT))
         host.inv("up", "--provider", "lxc")
         assert not any("requirements-libvirt" in line for line in host.log("python"))
         host.inv("up", "--provider=libvirt")
@@ -203,7 +221,7 @@ class TestPackages:
     def test_missing_packages_are_named_and_installed(self, bare: Host) -> None:
         done = bare.inv("up", "--provider", "lxc")
         assert done.returncode == 0
-        wanted = sorted(set(listed("common", "lxc")) - set(listed("python")))
+        wanted = sorted(set(listed(*LXC)) - set(listed("python")))
         assert f"installing packages (their services are not started): {' '.join(wanted)}" in done.stderr
         update, install = bare.log("apt")
         assert update.endswith("update noninteractive")
@@ -213,10 +231,13 @@ class TestPackages:
     @pytest.mark.parametrize(
         ("argv", "groups"),
         [
-            (["up", "--provider", "lxc"], ["common", "lxc"]),
-            (["up", "--provider=libvirt"], ["common", "libvirt"]),
-            (["up", "-p", "libvirt", "--until", "machines"], ["common", "libvirt"]),
-            (["test", "--fast"], ["common", "lxc", "libvirt", "test"]),
+            (["up"], LXC),
+            (["up", "--provider", "lxc"], LXC),
+            (["up", "--provider=libvirt"], LIBVIRT),
+            (["up", "-p", "libvirt", "--until", "machines"], LIBVIRT),
+            (["bench", "up"], LXC),
+            (["bench", "up", "--provider", "libvirt"], LIBVIRT),
+            (["test", "--fast"], [*LXC, *LIBVIRT, "test"]),
             (["--list"], []),
             (["--help", "up"], []),
             ([], []),
@@ -225,7 +246,7 @@ class TestPackages:
             (["kubectl", "-p", "libvirt"], []),
         ],
     )
-    def test_each_command_needs_what_it_needs(self, bare: Host, argv: list[str], groups: list[str]) -> None:
+    def test_each_command_needs_what_it_needs(self, bare: Host, argv: list[str], groups: Sequence[str]) -> None:
         bare.inv(*argv)
         assert sorted(bare.installed.read_text().split()) == sorted({*listed("python"), *listed("python", *groups)})
 
@@ -233,6 +254,80 @@ class TestPackages:
         (bare.folder / "vm.yaml").write_text("name: vm\nprovider: libvirt   # not auto\nnodes: []\n")
         bare.inv("up", "--definition", "vm.yaml")
         assert "vagrant-libvirt" in bare.installed.read_text().split()
+
+    @pytest.mark.parametrize(
+        ("flags", "device", "groups"),
+        [("fpu vmx", True, [*LXC, *LIBVIRT]), ("fpu svm", False, LXC), ("fpu svmx", True, LXC)],
+    )
+    def test_where_kvm_may_work_auto_can_end_with_either_provider(
+        self, bare: Host, flags: str, device: bool, groups: Sequence[str]
+    ) -> None:
+        (bare.folder / "cpuinfo").write_text(f"flags\t\t: {flags} sse\n")
+        if device:
+            (bare.folder / "kvm").touch()
+        bare.inv("up")
+        assert bare.needs() == listed("python", *groups)
+
+    @pytest.mark.parametrize(
+        "machine",
+        [
+            "machine:\n  memory: 512\n  box: {name: debian/bookworm64}",
+            "machine:\n  box: {version: '12.1', name: \"debian/bookworm64\"}  # a public one",
+            "machine:   # each of them\n\n# at the margin\n  box:\n    version: '12.1'\n    name: 'debian/bookworm64'",
+            "machine: {cpus: 1, box: {name: debian/bookworm64}}",
+        ],
+    )
+    def test_with_a_public_box_and_without_kubernetes_nothing_is_built(self, bare: Host, machine: str) -> None:
+        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\nnodes: [{{name: m1, role: master}}]\n")
+        bare.inv("up", "--definition=vm.yaml", "--until=loadbalancer")
+        assert bare.needs() == listed("python", *NOTHING_BUILT)
+
+    def test_nothing_is_built_for_the_readmes_example(self, bare: Host) -> None:
+        readme = (FOLDER / "README.md").read_text()
+        text = next(block for block in readme.split("```") if block.startswith("yaml\n")).removeprefix("yaml\n")
+        (bare.folder / "vm.yaml").write_text(text)
+        assert parse(text).machine.box.name, "a definition without a mistake"
+        assert "`./inv up --definition vm.yaml --until loadbalancer`" in readme
+        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert bare.needs() == listed("python", *NOTHING_BUILT)
+
+    @pytest.mark.parametrize(
+        "machine",
+        [
+            "",
+            "machine: {memory: 512}",
+            "machine:\n  # box: {name: debian/bookworm64}",
+            "machine:\n  box: {}  # name: debian/bookworm64",
+            "machine:\n  box: {name: ''}",
+            "machine:\n  box:\n    name:",
+            "name: vm",
+            "machines:\n  box: {name: debian/bookworm64}",
+        ],
+    )
+    def test_without_a_public_box_one_is_built(self, bare: Host, machine: str) -> None:
+        nodes = "nodes:\n  - {name: m1, role: master}\n  - role: worker\n    name: w1\n"
+        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\n{nodes}")
+        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert bare.needs() == listed("python", *LIBVIRT)
+
+    @pytest.mark.parametrize(
+        ("argv", "groups"),
+        [
+            (["up", "-u", "machines"], NOTHING_BUILT),
+            (["up"], LIBVIRT),
+            (["up", "--until", "workers"], LIBVIRT),
+            (["up", "--until", "loadbalancer", "--until", "control-plane"], LIBVIRT),
+            (["up", "--until", "loadbalancer", "--provider", "lxc"], LXC),
+            (["up", "--until", "loadbalancer", "--provider", "auto"], LXC),
+            (["bench", "up", "--until", "loadbalancer"], LIBVIRT),
+        ],
+    )
+    def test_kubernetes_and_containers_are_built_whatever_box_is_named(
+        self, bare: Host, argv: list[str], groups: Sequence[str]
+    ) -> None:
+        (bare.folder / "vm.yaml").write_text('provider: "libvirt"\nmachine:\n  box: {name: a/b}\nnodes: []\n')
+        bare.inv(*argv, "--definition", "vm.yaml")
+        assert bare.needs() == listed("python", *groups)
 
     def test_a_lab_that_is_there_keeps_its_provider(self, bare: Host) -> None:
         site = bare.folder / "clone/.lab/vm/site.json"
@@ -242,7 +337,7 @@ class TestPackages:
         assert "libvirt-dev" in bare.installed.read_text().split()
 
     def test_without_root_it_says_what_to_type(self, tmp_path: Path) -> None:
-        host = Host(tmp_path, uid=1000, packages=listed("python", "common"))
+        host = Host(tmp_path, uid=1000, packages=listed("python", "common", "build"))
         done = host.inv("up", "--provider", "lxc")
         assert done.returncode == 64
         assert "this needs root; run: sudo apt-get install --no-install-recommends lxc vagrant-lxc" in done.stderr
@@ -257,6 +352,19 @@ class TestPackages:
         assert {"lxc-start", "mmdebstrap"} <= set(said)
         assert "vagrant" not in said
         assert done.stdout == ""
+        assert "built on Debian 12 only; README.md" in done.stderr
+
+    def test_without_apt_nobody_is_asked_for_what_is_not_built(self, bare: Host) -> None:
+        bare.program("apt-get").unlink()
+        (bare.folder / "vm.yaml").write_text(
+            "provider: libvirt\nmachine:\n  box: {name: debian/bookworm64}\nnodes: []\n"
+        )
+        done = bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert done.returncode == 64
+        said = set(done.stderr.strip().split(":")[-1].split())
+        assert {"vagrant", "qemu-img"} <= said
+        assert not said & {"go", "mmdebstrap", "dpkg-source", "mcopy", "syslinux", "sfdisk", "lxc-start"}
+        assert "Debian 12 only" not in done.stderr
 
     def test_a_failure_shows_aptss_last_words_and_where_the_rest_is(self, bare: Host) -> None:
         (bare.folder / "apt-fails").touch()

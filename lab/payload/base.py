@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lab.cache import Cache
+from lab.cache import Cache, Entry
 from lab.command import LineSink
 
 
@@ -31,6 +31,9 @@ class Payload(Protocol):
 
     def available(self) -> Availability:
         """Can it be used here? Looks at this host only, downloads nothing."""
+
+    def tree(self, cache: Cache) -> Entry:
+        """Where the tree lies in the cache, whether it is built or not."""
 
     def prepare(self, cache: Cache, sink: LineSink, refresh: bool = False) -> Path:
         """Bring the tree into the cache and return its path. Raises LabError."""

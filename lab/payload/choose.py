@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.cache import Cache, Entry
 from lab.errors import LabError, UsageError
 from lab.payload.base import Payload
 from lab.payload.debian import DebianPayload
@@ -12,13 +13,16 @@ PLANNED = {
     "bundle": "an archive made earlier",
 }
 
+#: Every source there is, in the order in which auto tries them.
+SOURCES: tuple[Payload, ...] = (DebianPayload(),)
+
 
 def choose(source: str, version: str = "") -> tuple[Payload, str]:
     """The payload for a definition's ``source`` ("auto" takes the first that works) and ``version`` ("" = its own).
 
     Returns it with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
     """
-    candidates: dict[str, Payload] = {payload.name: payload for payload in (DebianPayload(),)}
+    candidates = {payload.name: payload for payload in SOURCES}
     if source in PLANNED:
         raise UsageError(
             f"kubernetes.source: {source} ({PLANNED[source]}) is not available yet",
@@ -39,3 +43,9 @@ def choose(source: str, version: str = "") -> tuple[Payload, str]:
             return payload, f"{payload.name}: {availability.why}"
         reasons.append(f"{payload.name}: {availability.why}")
     raise LabError(f"no source of Kubernetes {version} works on this host".replace("  ", " "), "\n".join(reasons))
+
+
+def tree(cache: Cache, source: str, version: str) -> Entry | None:
+    """Where the payload of the first source lies that has this version, built or not; None when no source has it."""
+    fitting = (payload for payload in SOURCES if source in ("auto", payload.name) and payload.version == version)
+    return next((payload.tree(cache) for payload in fitting), None)
