@@ -23,11 +23,17 @@ class MachineState(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: States in which a machine's memory is kept and its time stands still.
+STOOD_STILL = frozenset({MachineState.PAUSED, MachineState.SAVED})
+
+
 class Capability(StrEnum):
     """What not every provider can do."""
 
     PAUSE = "pause"
     SNAPSHOT = "snapshot"
+    #: Machines have clocks of their own, which stand still while a machine is paused. (Containers have the host's.)
+    OWN_CLOCK = "own-clock"
 
 
 class Provider(Protocol):
