@@ -1,4 +1,4 @@
-"""Switching a whole lab, or one machine, off and on; and snapshots of the whole lab where the provider can."""
+"""Switching a whole lab, or one machine, off and on; and snapshots where the provider can."""
 
 from __future__ import annotations
 
