@@ -137,20 +137,23 @@ def power_(_: Context, action: str, node: str, lab: str = "", definition: str = 
     power.power(lab, definition, action, node)
 
 
-@task(positional=["name"], help={**COMMON, "name": "what to call it"})
-def snapshot(_: Context, name: str, lab: str = "", definition: str = "") -> None:
-    """Keep the whole lab as it is at one moment (virtual machines only)."""
+@task(
+    positional=["name"],
+    help={**COMMON, "name": "what to call it (without: list them)", "node": "one machine alone (default: all)"},
+)
+def snapshot(_: Context, name: str, lab: str = "", definition: str = "", node: str = "") -> None:
+    """Keep the lab, or one machine, as it is (virtual machines only); without NAME lists what is kept."""
     from lab.commands import power
 
-    power.snapshot(lab, definition, name)
+    power.snapshot(lab, definition, name, node)
 
 
-@task(positional=["name"], help={**COMMON, "name": "the snapshot's name"})
-def restore(_: Context, name: str, lab: str = "", definition: str = "") -> None:
-    """Put the whole lab back to a snapshot (virtual machines only)."""
+@task(positional=["name"], help={**COMMON, "name": "the snapshot's name", "node": "one machine alone (default: all)"})
+def restore(_: Context, name: str, lab: str = "", definition: str = "", node: str = "") -> None:
+    """Put the lab, or one machine, back to a snapshot (virtual machines only)."""
     from lab.commands import power
 
-    power.restore(lab, definition, name)
+    power.restore(lab, definition, name, node)
 
 
 @task

@@ -13,6 +13,7 @@ from lab.errors import LabError, UsageError
 from lab.health import settle
 from lab.plan import render, write
 from lab.plan.site import Site
+from lab.power import step_clocks
 from lab.providers.base import MachineState
 from lab.provisioning import Provisioner, Script
 from lab.reach import wait_reachable
@@ -114,12 +115,14 @@ class Bringup:
         self.state.sockets.chmod(0o700)
         with self.timeline.phase("network"):
             lab.provider.prepare(self.timeline.line)
-        absent = [name for name, state in lab.provider.states().items() if state is not MachineState.RUNNING]
+        states = lab.provider.states()
+        absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
         if absent:
             with self.timeline.phase("machines"):
                 lab.provider.up(absent, self.timeline.line)
         self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
         wait_reachable(lab.machines.values())  # an earlier up may have ended while they booted
+        step_clocks(lab, states, self.timeline)
         return [f"started {name}" for name in absent]
 
     def _provision(self, lab: Lab, stage: Stage) -> list[str]:

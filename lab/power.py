@@ -1,15 +1,16 @@
-"""Switching a whole lab, or one machine, off and on; and snapshots of the whole lab where the provider can."""
+"""Switching a whole lab, or one machine, off and on; and snapshots where the provider can."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError, UsageError
 from lab.health import RESUME_SECONDS, settle
 from lab.parallel import workers
-from lab.providers.base import MachineState, Snapshots
+from lab.providers.base import STOOD_STILL, Capability, MachineState, Snapshots
+from lab.providers.libvirt import clocks
 from lab.provisioning import gather
 from lab.reach import wait_reachable
 from lab.stage import Stage
@@ -39,6 +40,7 @@ def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
     _each(off, "switch on", lab.provider.start, timeline)
     lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
     wait_reachable(lab.machines.values())
+    step_clocks(lab, states, timeline)
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
         return lab.status(), [*paused, *off]
@@ -46,7 +48,10 @@ def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
 
 
 def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
-    """Cut one machine's power, or switch it on. Raises UsageError for a machine that does not exist."""
+    """Cut one machine's power, or switch it on; of one that stood still the clock is right when this returns.
+
+    Raises UsageError for a machine that does not exist.
+    """
     lab.machine(node)
     state = lab.provider.states()[node]
     if on and state is not MachineState.RUNNING:
@@ -54,9 +59,19 @@ def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
         _each(
             [node], "switch on", lab.provider.unpause if state is MachineState.PAUSED else lab.provider.start, timeline
         )
+        step_clocks(lab, {node: state}, timeline)
     elif not on and state in (MachineState.RUNNING, MachineState.PAUSED):
         lab.channel.forget(node)
         _each([node], "cut power", lab.provider.cut, timeline)
+
+
+def step_clocks(lab: Lab, before: Mapping[str, MachineState], timeline: Timeline) -> None:
+    """Step the clocks of the machines that stood still, by their states ``before`` they were let go on."""
+    stood = [lab.machines[node] for node, state in before.items() if state in STOOD_STILL]
+    if stood and Capability.OWN_CLOCK in lab.provider.capabilities:
+        with timeline.phase("clocks"):
+            wait_reachable(stood)
+            clocks.step(stood)
 
 
 def snapshots(lab: Lab) -> Snapshots:

@@ -79,6 +79,22 @@ def split_verbatim(argv: list[str]) -> tuple[list[str], list[str]]:
     return argv[:own], argv[own:]
 
 
+def with_name(argv: list[str]) -> list[str]:
+    """``snapshot`` without a name (all its options take a value) gets an empty one: Invoke knows no optional argument.
+
+    Pure: ["snapshot", "--lab", "a"] gives ["snapshot", "--name=", "--lab", "a"].
+    """
+    if argv[:1] != ["snapshot"]:
+        return argv
+    words = iter(argv[1:])
+    for word in words:
+        if not word.startswith("-") or word.startswith(("--name", "-n")):
+            return argv
+        if "=" not in word and (word.startswith("--") or len(word) == 2):
+            next(words, None)
+    return ["snapshot", "--name=", *argv[1:]]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
@@ -88,6 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(own) > 1 and not own[0].startswith("-") and {"--help", "-h"} & set(own[1:]):
         # Invoke itself takes a --help behind the command for the value of the command's first argument.
         own = ["--help", own[0]]
+    own = with_name(own)
     import tasks
 
     tasks.HANDED_ON[:] = handed_on

@@ -54,6 +54,38 @@ def test_what_stands_behind_ssh_kubectl_and_enter_is_not_ours(
     assert split_verbatim(argv) == (own, handed_on)
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "node"),
+    [
+        ("snapshot", "", ""),
+        ("snapshot --node m1", "", "m1"),
+        ("snapshot --node=m1", "", "m1"),
+        ("snapshot -o m1", "", "m1"),
+        ("snapshot one", "one", ""),
+        ("snapshot one --node m1", "one", "m1"),
+        ("snapshot --node m1 one", "one", "m1"),
+        ("snapshot --node=m1 one", "one", "m1"),
+        ("snapshot -om1 one", "one", "m1"),
+        ("snapshot --name one", "one", ""),
+        ("snapshot -n one", "one", ""),
+        ("restore one --node m1", "one", "m1"),
+    ],
+)
+def test_a_snapshots_name_may_be_left_out(words: str, name: str, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab.commands import power
+
+    seen: list[tuple[str, ...]] = []
+    for command in ("snapshot", "restore"):
+        monkeypatch.setattr(power, command, lambda *given: seen.append(given))
+    assert main(words.split()) == 0
+    assert seen == [("", "", name, node)]
+
+
+def test_what_to_restore_must_be_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore", "--node", "m1"]) == 64
+    assert "'name'" in capsys.readouterr().err
+
+
 def test_the_words_arrive_as_they_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     from lab.commands import handover
 

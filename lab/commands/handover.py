@@ -26,6 +26,8 @@ def ssh(name: str, definition: str, words: Sequence[str]) -> None:
     if not words:
         raise UsageError("which machine?", f"./inv ssh NODE [CMD …] with one of {', '.join(lab.machines)}")
     machine = lab.machine(words[0])
+    if lab.channel.enter:  # on another host's network trouble is what keeps others out: ssh goes through that host
+        _check_reach(lab)
     terminal = ["-t"] if sys.stdin.isatty() and sys.stdout.isatty() else []
     remote = " ".join(words[1:]) if len(words) > 1 else "exec sudo -i"
     if len(words) > 1:

@@ -6,6 +6,7 @@ A provider knows machines and the network they hang on, and nothing of what runs
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -23,11 +24,17 @@ class MachineState(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: States in which a machine's memory is kept and its time stands still.
+STOOD_STILL = frozenset({MachineState.PAUSED, MachineState.SAVED})
+
+
 class Capability(StrEnum):
     """What not every provider can do."""
 
     PAUSE = "pause"
     SNAPSHOT = "snapshot"
+    #: Machines have clocks of their own, which stand still while a machine is paused. (Containers have the host's.)
+    OWN_CLOCK = "own-clock"
 
 
 class Provider(Protocol):
@@ -81,15 +88,27 @@ class Provider(Protocol):
         """Remove everything of this lab from the host; returns what was removed, in words. Nothing there: no error."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """One moment that is kept under a name, and the machines it is kept of; ``whole`` says that these are all."""
+
+    name: str
+    nodes: tuple[str, ...]
+    whole: bool
+
+
 @runtime_checkable
 class Snapshots(Protocol):
-    """What a provider with Capability.SNAPSHOT can do besides. A snapshot is one of the whole lab, memory and disks."""
+    """What a provider with Capability.SNAPSHOT can do besides. A snapshot is of memory and disks.
 
-    def snapshot(self, name: str, sink: LineSink) -> None:
-        """Keep all machines as they are at one moment. Their clocks stand still meanwhile."""
+    ``node`` is the machine that it is of, "" for the whole lab.
+    """
 
-    def restore(self, name: str, sink: LineSink) -> None:
-        """Put all machines back. Their clocks show the snapshot's time then."""
+    def snapshot(self, name: str, node: str, sink: LineSink) -> None:
+        """Keep machines as they are at one moment. Their clocks stand still meanwhile."""
 
-    def snapshots(self) -> list[str]:
-        """The whole lab's snapshots, oldest first."""
+    def restore(self, name: str, node: str, sink: LineSink) -> None:
+        """Put machines back. Their clocks show the snapshot's time then."""
+
+    def snapshots(self) -> list[Kept]:
+        """All that is kept, of the whole lab and of single machines, oldest first."""

@@ -56,8 +56,10 @@ class LxcProvider:
         return self.network.enter()
 
     def network_trouble(self) -> str:
-        """Always "": the network lies on this host."""
-        return ""
+        """That the namespace is gone, as after a restart of the host; "" while it is there."""
+        if self.network.exists:
+            return ""
+        return "the lab's network is gone (was the host restarted?); ./inv resume makes it and switches the machines on"
 
     def up(self, nodes: Sequence[str], sink: LineSink) -> None:
         """Create and start the machines side by side; those that run already are left alone."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from lab.errors import LabError, UsageError
 from lab.providers.base import Capability
+from lab.providers.libvirt import clocks
 from lab.verify import programs
 from lab.verify.view import LabView
 from lab.waiting import wait_for
@@ -198,6 +199,9 @@ def _pause(view: LabView, node: str) -> None:
 
 def _unpause(view: LabView, node: str) -> None:
     view.provider.unpause(node)
+    if Capability.OWN_CLOCK in view.provider.capabilities:
+        reachable(view, node)
+        clocks.step([view.machines[node]])
 
 
 #: name → (do, undo, what the provider must be able to do)

@@ -63,6 +63,24 @@ def test_a_network_on_another_host_cannot_be_entered(became: Became, monkeypatch
     assert became.argv == []
 
 
+def test_a_network_that_is_gone_is_said_by_all_that_enter_it(became: Became, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = handover.open_lab("", "")
+    monkeypatch.setattr(lab.provider, "network_trouble", lambda: "the lab's network is gone")
+    for command in (handover.enter, handover.kubectl, handover.ssh):
+        with pytest.raises(LabError, match="the lab's network is gone"):
+            command("", "", ["m1", "ls"])
+    assert became.argv == []
+
+
+def test_ssh_needs_no_network_that_it_does_not_enter(became: Became, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machines of another host's libvirt are reached through that host."""
+    lab = handover.open_lab("", "")
+    monkeypatch.setattr(lab.provider, "enter", lambda: ())
+    monkeypatch.setattr(lab.provider, "network_trouble", lambda: "it lies on another host")
+    handover.ssh("", "", ["m1", "ls"])
+    assert became.argv[0] == "ssh"
+
+
 def test_a_command_enters_the_labs_network(became: Became) -> None:
     handover.enter("", "", ["curl", "-k", "https://10.21.0.100:16443/readyz"])
     assert became.argv == [*PREFIX, "curl", "-k", "https://10.21.0.100:16443/readyz"]

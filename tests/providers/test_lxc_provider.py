@@ -140,6 +140,9 @@ def test_after_a_restart_of_the_host_its_machines_are_stopped_not_absent(provide
     place(provider, "m1")
     assert not provider.network.exists
     assert provider.states() == {"m1": MachineState.STOPPED, "m2": MachineState.ABSENT}
+    assert "./inv resume" in provider.network_trouble()
+    provider.prepare(lambda line: None)
+    assert provider.network_trouble() == ""
 
 
 @pytest.mark.parametrize("missing", ["config", "note"])

@@ -14,7 +14,7 @@ from lab.command import LineSink
 from lab.contained import contained
 from lab.errors import LabError
 from lab.plan.virtual import Virtual
-from lab.providers.base import Capability, MachineState
+from lab.providers.base import Capability, Kept, MachineState
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, leftovers, networks, snapshots, volumes
 from lab.providers.libvirt.daemon import Daemon
@@ -45,7 +45,9 @@ class LibvirtProvider:
     nodes: tuple[str, ...]
     box: BoxImage | None = None
     name: str = "libvirt"
-    capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE, Capability.SNAPSHOT}))
+    capabilities: frozenset[Capability] = field(
+        default=frozenset({Capability.PAUSE, Capability.SNAPSHOT, Capability.OWN_CLOCK})
+    )
 
     def prepare(self, sink: LineSink) -> None:
         """Daemon, networks, storage pool, the box's image; and what an interrupted ``up`` left is mended."""
@@ -129,20 +131,20 @@ class LibvirtProvider:
         with self._domain(node) as domain:
             domains.unpause(domain)
 
-    def snapshot(self, name: str, sink: LineSink) -> None:
-        """Take a snapshot of the whole lab at one moment. All clocks stood still meanwhile: step them (clocks.step)."""
+    def snapshot(self, name: str, node: str, sink: LineSink) -> None:
+        """Keep one machine, or all at one moment. Their clocks stood still meanwhile: step them (clocks.step)."""
         with self._machines() as machines:
-            snapshots.save(machines, name, sink)
+            snapshots.save(machines, name, sink, node)
 
-    def restore(self, name: str, sink: LineSink) -> None:
-        """Put the whole lab back. All clocks show the snapshot's time then: step them (clocks.step)."""
+    def restore(self, name: str, node: str, sink: LineSink) -> None:
+        """Put one machine, or all, back. Their clocks show the snapshot's time then: step them (clocks.step)."""
         with self._machines() as machines:
-            snapshots.restore(machines, name, sink)
+            snapshots.restore(machines, name, sink, node)
 
-    def snapshots(self) -> list[str]:
-        """The whole lab's snapshots, oldest first."""
+    def snapshots(self) -> list[Kept]:
+        """All that is kept, oldest first."""
         with self._machines() as machines:
-            return snapshots.names(machines)
+            return snapshots.kept(machines)
 
     def leftovers(self) -> list[str]:
         """What lies on the hypervisor, and on this host for a private one, under the lab's name."""
