@@ -45,7 +45,7 @@ class Finding:
 
 def examine(definition: Definition, wanted: str) -> list[Finding]:
     """Look at everything a lab of this definition needs on this host."""
-    chosen = choice.choose(wanted)
+    chosen = choice.choose(wanted, definition)
     looks: list[Callable[[], Finding]] = [
         lambda: Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
         lambda: _privileges(chosen.provider),
