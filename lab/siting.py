@@ -68,6 +68,7 @@ def _virtual_machines(
     found = hypervisors.choose(definition)
     for line in found.why:
         timeline.line(line)
+    hypervisors.refuse_unreachable(definition.machine.box, found.daemon, identity.state)
     site = Site(
         identity=identity,
         provider="libvirt",
