@@ -73,7 +73,7 @@ class Bringup:
         if known is not None and not self.refresh:
             if self.stage.has_kubernetes and not known.payload:
                 raise UsageError(
-                    f"the machines of lab {self.state.identity.name} were made without Kubernetes",
+                    f"the emulated machines of lab {self.state.identity.name} were made without Kubernetes",
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up without --until",
                 )
             self._refuse_lost_cache(known)

@@ -14,7 +14,7 @@ from lab.definition import Definition
 from lab.identity import Identity
 from lab.parallel import workers
 from lab.payload import seed
-from lab.payload.choose import NoSource, choose
+from lab.payload.choose import choose
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
@@ -80,7 +80,7 @@ def _virtual_machines(
     )
     # An emulated lab that ends before Kubernetes needs none of it; Kubernetes is too slow there for more than that.
     without = found.driver == "qemu" and not stage.has_kubernetes
-    payload = None if without else _payload_where_needed(definition, cache, stage, timeline, refresh=refresh)
+    payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
     public = definition.machine.box
     if public.name:
         return replace(
@@ -103,19 +103,6 @@ def _virtual_machines(
         image=str(built.image),
         payload=str(payload or ""),
     )
-
-
-def _payload_where_needed(
-    definition: Definition, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
-) -> Path | None:
-    """The payload; None where a public box's lab ends before Kubernetes on a host on which no source of it works."""
-    try:
-        return _payload(definition, cache, timeline, refresh=refresh)
-    except NoSource as error:
-        if stage.has_kubernetes or not definition.machine.box.name:
-            raise
-        timeline.line(Note(f"these machines cannot be brought further than {stage}: {error.message}"))
-        return None
 
 
 def _payload(definition: Definition, cache: Cache, timeline: Timeline, *, refresh: bool) -> Path:

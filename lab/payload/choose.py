@@ -13,14 +13,10 @@ PLANNED = {
 }
 
 
-class NoSource(LabError):
-    """No source of the wanted release works on this host; the hint says why of each."""
-
-
 def choose(source: str, version: str = "") -> tuple[Payload, str]:
     """The payload for a definition's ``source`` ("auto" takes the first that works) and ``version`` ("" = its own).
 
-    Returns it with the reason. Raises UsageError for a source or version that does not exist, NoSource when none works.
+    Returns it with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
     """
     candidates: dict[str, Payload] = {payload.name: payload for payload in (DebianPayload(),)}
     if source in PLANNED:
@@ -42,4 +38,4 @@ def choose(source: str, version: str = "") -> tuple[Payload, str]:
         if availability.ok:
             return payload, f"{payload.name}: {availability.why}"
         reasons.append(f"{payload.name}: {availability.why}")
-    raise NoSource(f"no source of Kubernetes {version} works on this host".replace("  ", " "), "\n".join(reasons))
+    raise LabError(f"no source of Kubernetes {version} works on this host".replace("  ", " "), "\n".join(reasons))

@@ -11,7 +11,6 @@ from lab.cache import Cache
 from lab.definition import Definition, parse
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.payload.choose import NoSource
 from lab.plan.site import Site
 from lab.providers.libvirt import siting as hypervisors
 from lab.providers.libvirt.siting import Hypervisor, refuse_unreachable
@@ -87,28 +86,3 @@ def test_it_is_refused_before_anything_is_built(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(siting, "_payload", build)
     with pytest.raises(UsageError, match="leads nowhere"):
         make(tmp_path, monkeypatch, "private", Stage.WORKERS)
-
-
-def no_source(*_: object) -> object:
-    raise NoSource("no source of Kubernetes v1.20.2 works on this host", "debian: no apt on this host")
-
-
-def test_a_public_box_brings_a_load_balancer_to_hosts_on_which_no_source_of_kubernetes_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(siting, "choose", no_source)
-    site = make(tmp_path, monkeypatch, "system", Stage.LOADBALANCER)
-    assert (site.box_name, site.box_version, site.payload) == ("debian/bookworm64", VERSION, "")
-
-
-def test_but_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(siting, "choose", no_source)
-    with pytest.raises(NoSource):
-        make(tmp_path, monkeypatch, "system", Stage.WORKERS)
-
-
-def test_where_a_source_works_its_payload_is_there_for_a_later_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(siting, "_payload", lambda *_, **__: tmp_path)
-    assert make(tmp_path, monkeypatch, "system", Stage.LOADBALANCER).payload == str(tmp_path)
