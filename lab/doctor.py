@@ -50,7 +50,7 @@ class Finding:
 
 def examine(definition: Definition, wanted: str) -> list[Finding]:
     """Look at everything a lab of this definition needs on this host."""
-    chosen = choice.choose(wanted)
+    chosen = choice.choose(wanted, definition)
     hypervisor, told = _hypervisor(definition) if chosen.provider == "libvirt" else (None, [])
     emulated = hypervisor is not None and hypervisor.driver == "qemu"
     lacking = unbuilt(definition, chosen.provider, Cache.default(), kubernetes=not emulated)

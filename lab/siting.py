@@ -27,7 +27,7 @@ def make_site(
     definition: Definition, identity: Identity, wanted: str, stage: Stage, timeline: Timeline, *, refresh: bool
 ) -> Site:
     """Choose the provider, then build what the cache lacks, box and payload side by side. Raises LabError."""
-    chosen = choice.choose(wanted)
+    chosen = choice.choose(wanted, definition)
     timeline.line(Note(f"provider {chosen.provider}: {chosen.why}"))
     cache = Cache.default()
     if chosen.provider == "libvirt":
@@ -90,6 +90,7 @@ def _virtual_machines(
     found = hypervisors.choose(definition)
     for line in found.why:
         timeline.line(line)
+    hypervisors.refuse_unreachable(definition.machine.box, found.daemon, identity.state)
     site = Site(
         identity=identity,
         provider="libvirt",

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.definition import parse
+from lab.definition import load, parse
+from lab.providers import choice
 
 FOLDER = Path(__file__).resolve().parent.parent
 
@@ -318,7 +319,7 @@ class TestPackages:
             (["up", "--until", "workers"], LIBVIRT),
             (["up", "--until", "loadbalancer", "--until", "control-plane"], LIBVIRT),
             (["up", "--until", "loadbalancer", "--provider", "lxc"], LXC),
-            (["up", "--until", "loadbalancer", "--provider", "auto"], LXC),
+            (["up", "--until", "loadbalancer", "--provider", "auto"], NOTHING_BUILT),
             (["bench", "up", "--until", "loadbalancer"], LIBVIRT),
         ],
     )
@@ -328,6 +329,35 @@ class TestPackages:
         (bare.folder / "vm.yaml").write_text('provider: "libvirt"\nmachine:\n  box: {name: a/b}\nnodes: []\n')
         bare.inv(*argv, "--definition", "vm.yaml")
         assert bare.needs() == listed("python", *groups)
+
+    @pytest.mark.parametrize(
+        ("text", "virtual"),
+        [
+            ("libvirt:\n  uri: qemu+ssh://far/system\n", True),
+            ('libvirt: {uri: "qemu:///system"}\n', True),
+            ("libvirt:\n  driver: 'kvm'\n", True),
+            ("libvirt: {driver: qemu}\n", True),
+            ("libvirt: {uri: '', driver: auto}\n", False),
+            ("libvirt:\n  # uri: qemu:///system\n  driver: auto  # or driver: kvm\n", False),
+            ("machine:\n  memory: 512\n  box:\n    # ours\n    name: debian/bookworm64\nkubernetes: {}\n", True),
+            ("machine: {box: {version: '12', name: 'debian/bookworm64'}}\n", True),
+            ("machine:\n  box: {name: debian/bookworm64,\n    version: '12'}\n", True),
+            ("machine:\n  box:\n    name: ''\n    version: ''\n", False),
+            ("machine: {box: {}}\nkubernetes:\n  extra_sans: [name]\n", False),
+            ("machine:\n  box:\n", False),
+        ],
+    )
+    def test_what_only_virtual_machines_have_counts(self, bare: Host, text: str, virtual: bool) -> None:
+        nodes = "nodes:\n  - {name: m1, role: master}\n  - name: w1\n    role: worker\n"
+        file = bare.folder / "lab.yaml"
+        for whole in (f"name: ha\nprovider: auto\n{text}{nodes}", f"name: ha\n{nodes}{text}"):
+            file.write_text(whole)
+            chosen = choice.for_virtual_machines(load(file))
+            assert bool(chosen) == virtual, "the same rule as in lab/providers/choice.py"
+            bare.installed.write_text("".join(f"{name}\n" for name in listed("python")))
+            bare.inv("up", "--definition", "lab.yaml")
+            assert ("vagrant-libvirt" in bare.installed.read_text().split()) == virtual, whole
+            assert ("vagrant-lxc" in bare.installed.read_text().split()) != virtual, whole
 
     def test_a_lab_that_is_there_keeps_its_provider(self, bare: Host) -> None:
         site = bare.folder / "clone/.lab/vm/site.json"

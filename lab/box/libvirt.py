@@ -21,6 +21,7 @@ from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink, run
 from lab.contained import contained
 from lab.debian.rootfs import installed, mmdebstrap
+from lab.definition.rules.services import FIRST_ON_CGROUP_V2, release
 from lab.errors import LabError
 
 HERE = Path(__file__).parent
@@ -50,9 +51,8 @@ KERNEL = (
     "root=/dev/vda2 rw net.ifnames=0 biosdevname=0 console=ttyS0 quiet mitigations=off nowatchdog selinux=0 apparmor=0"
 )
 
-#: Kubernetes before v1.25 is proven on control groups v1 only, later ones want v2 (kubernetes.io, "About cgroup v2").
+#: Control groups v1, for the releases that are proven on nothing else.
 CGROUP_V1 = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"
-FIRST_ON_V2 = (1, 25)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class Box:
 
 def command_line(kubernetes: str) -> str:
     """The kernel's command line for a Kubernetes release such as v1.20.2."""
-    major, minor = (int(part) for part in kubernetes.removeprefix("v").split(".")[:2])
-    return KERNEL if (major, minor) >= FIRST_ON_V2 else f"{KERNEL} {CGROUP_V1}"
+    return KERNEL if release(kubernetes) >= FIRST_ON_CGROUP_V2 else f"{KERNEL} {CGROUP_V1}"
 
 
 def entry(cache: Cache, provision: Path, kubernetes: str, payload: Path | None) -> Entry:

@@ -26,7 +26,7 @@ def run(definition: str, lab: str, provider: str) -> None:
         refuse_another_shape(state, wanted)
         known = state.load_site()
         # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
-        site = known or Site(identity=state.identity, provider=choice.choose(provider or wanted.provider).provider)
+        site = known or Site(state.identity, choice.choose(provider or wanted.provider, wanted).provider)
         files = render(topology, site)
         changed = write(files, state.folder)
     shown = overview(topology, site)

@@ -14,6 +14,7 @@ from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.show import risks
+from lab.providers import choice
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
@@ -29,9 +30,11 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     stage = _stage(until)
     wanted = load(source)
     check_provider(provider)
-    for risk in risks(derive(wanted)):
-        console.warn(risk)
     state = State(Identity(lab or wanted.name, FOLDER))
+    known = state.load_site()
+    made_with = known.provider if known else choice.choose(provider or wanted.provider, wanted).provider
+    for risk in risks(derive(wanted), made_with):
+        console.warn(risk)
     started = time.strftime("%Y%m%d-%H%M%S")
     with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)

@@ -241,7 +241,8 @@ class Definition(Section):
         default="ha", description="the lab's name"
     )
     provider: Literal["auto", "lxc", "libvirt"] = Field(
-        default="auto", description="lxc: containers; libvirt: VMs; auto: libvirt where KVM works, else lxc"
+        default="auto",
+        description="lxc: containers; libvirt: VMs; auto: libvirt where KVM works or a field is set that only VMs have",
     )
     network: Network = Field(default_factory=Network, description="the lab's networks")
     nodes: tuple[NodeSpec, ...] = Field(description="the machines, at least one of them a master")

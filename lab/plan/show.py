@@ -42,7 +42,7 @@ def overview(topology: Topology, site: Site | None = None) -> Overview:
         ("services", str(network.services)),
         ("Kubernetes", f"{definition.kubernetes.version} (source {definition.kubernetes.source})"),
     ]
-    return Overview(tuple(facts), _nodes(topology), _promises(topology), risks(topology))
+    return Overview(tuple(facts), _nodes(topology), _promises(topology), risks(topology, site.provider if site else ""))
 
 
 def _nodes(topology: Topology) -> Table:
@@ -69,9 +69,10 @@ def _promises(topology: Topology) -> Table:
     return Table(("fault on the holder", "VIP", "outage", "VIP back after the heal", "because"), rows)
 
 
-def risks(topology: Topology) -> tuple[str, ...]:
-    """What works, but should be known: the definition's warnings."""
-    return tuple(_sentence(problem) for problem in check(topology.definition) if problem.severity is Severity.WARNING)
+def risks(topology: Topology, provider: str = "") -> tuple[str, ...]:
+    """What works, but should be known: the definition's warnings, with the provider really chosen ("" = not yet)."""
+    definition = topology.definition.model_copy(update={"provider": provider} if provider else {})
+    return tuple(_sentence(problem) for problem in check(definition) if problem.severity is Severity.WARNING)
 
 
 def _sentence(problem: Problem) -> str:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
+from lab.definition import Definition, DefinitionError, Severity, check
 from lab.errors import LabError
 from lab.plan.site import Site
 from lab.providers.base import Provider
@@ -23,13 +24,37 @@ class Choice:
     why: str
 
 
-def choose(wanted: str) -> Choice:
-    """``wanted`` is the definition's or the command line's word: auto, libvirt or lxc."""
+def choose(wanted: str, definition: Definition) -> Choice:
+    """``wanted`` is the definition's or the command line's word: auto, libvirt or lxc.
+
+    Raises DefinitionError where the definition sets what machines of that provider cannot have.
+    """
+    chosen = _choose(wanted, definition)
+    # Judged by what will really be made, whatever word stands in the definition.
+    problems = check(definition.model_copy(update={"provider": chosen.provider}))
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise DefinitionError(f"lab {definition.name} with provider {chosen.provider}", problems)
+    return chosen
+
+
+def _choose(wanted: str, definition: Definition) -> Choice:
     if wanted != "auto":
         return Choice(wanted, "asked for")
+    if fields := for_virtual_machines(definition):
+        return Choice("libvirt", f"the definition sets {' and '.join(fields)}, which only virtual machines have")
     if trouble := local_kvm_trouble():
         return Choice("lxc", f"virtual machines would be emulated: {trouble}")
     return Choice("libvirt", "hardware virtualisation works: a probe guest ran")
+
+
+def for_virtual_machines(definition: Definition) -> tuple[str, ...]:
+    """What a definition sets that means nothing for containers: FIELD VALUE each."""
+    settings = (
+        ("libvirt.uri", definition.libvirt.uri, ""),
+        ("libvirt.driver", definition.libvirt.driver, "auto"),
+        ("machine.box.name", definition.machine.box.name, ""),
+    )
+    return tuple(f"{field} {value}" for field, value, default in settings if value != default)
 
 
 def make(site: Site, topology: Topology) -> Provider:

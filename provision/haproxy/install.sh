@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
 # haproxy from the distribution. Run as root, in a box's chroot or on a running machine; changes nothing when it is there.
 set -euo pipefail
-if ! dpkg-query --show --showformat '${db:Status-Status}' haproxy 2> /dev/null | grep -qx installed; then
+
+# A stock box lacks some of it; a box of our own has all: one look at dpkg's records, and nothing is downloaded.
+packages=(haproxy)
+have=" $(dpkg-query --show --showformat '${db:Status-Status}:${Package} ' "${packages[@]}" 2> /dev/null || :)"
+missing=()
+for package in "${packages[@]}"; do
+  [[ $have == *" installed:$package "* ]] || missing+=("$package")
+done
+if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get --quiet update < /dev/null
-  apt-get --quiet --yes --no-install-recommends install haproxy < /dev/null
+  apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi

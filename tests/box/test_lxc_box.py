@@ -199,7 +199,7 @@ def test_shellcheck_has_nothing_to_say(path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("name", ["node", "containerd", "kubernetes"])
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PROVISION.glob("*/install.sh")))
 def test_an_install_script_installs_on_a_stock_box_what_its_package_list_says(name: str) -> None:
     match = re.search(r"^packages=\(([^)]*)\)", (PROVISION / name / "install.sh").read_text(), re.MULTILINE)
     assert match is not None

@@ -199,3 +199,41 @@ def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_no
         " 20 good",
         "still answers",
     ], done.stderr
+
+
+@pytest.mark.parametrize("path", ["/my/own/check", "/livez/etcd?verbose&timeout=1s", "/a<b>"])
+def test_the_answerer_answers_what_haproxy_asks_for_in_this_lab(path: str, tmp_path: Path) -> None:
+    need("haproxy", "openssl", "python3")
+    text = f'nodes: [{{name: m1, role: master}}]\nhaproxy: {{check: {{path: "{path}"}}}}\n'
+    for name, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+        if name.startswith("nodes/m1/"):
+            (tmp_path / Path(name).name).write_text(file.content)
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    mkdir -p /run/lib/halab/answerer /run/lib/haproxy; mount --bind /run/lib /var/lib
+    ip address add 10.21.0.11/32 dev lo
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj /CN=m1 \
+      -keyout /var/lib/halab/answerer/tls.key -out /var/lib/halab/answerer/tls.crt 2> /dev/null
+    python3 answerer.py &
+    until_true listens 6443
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    checked() {
+      python3 - << 'EOF'
+import csv, socket
+s = socket.socket(socket.AF_UNIX); s.connect("/run/haproxy/admin.sock"); s.sendall(b"show stat\\n")
+rows = csv.DictReader(s.makefile(encoding="utf-8"))
+row = next(row for row in rows if row["svname"] == "m1")
+# A backend counts as up until it was asked: only an answer to a check says so.
+raise SystemExit(not (row["check_status"] == "L7OK" and row["status"] == "UP"))
+EOF
+    }
+    until_true checked; echo up
+    ask() { curl --silent --insecure --output /dev/null --write-out '%{http_code}\\n' "https://10.21.0.11:6443$1"; }
+    ask /readyz; ask /other
+    kill %1
+    """
+    )
+    done = in_namespace(script, str(tmp_path))
+    assert done.stdout.splitlines() == ["up", "200", "404"], done.stderr

@@ -7,23 +7,93 @@ from pathlib import Path
 
 import pytest
 
-from lab.definition import parse
+from lab.commands import up
+from lab.definition import DefinitionError, parse
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.plan.show import overview, risks
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.vagrant import LabVagrant, environment
+from lab.state import State
 from lab.topology import derive
+
+NODES = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
+PLAIN = parse(NODES)
+
+#: What only virtual machines have, as a definition sets it, and the field that the reason names.
+VIRTUAL = {
+    "libvirt: {uri: 'qemu+ssh://far/system'}": "libvirt.uri qemu+ssh://far/system",
+    "libvirt: {driver: qemu}": "libvirt.driver qemu",
+    "libvirt: {driver: kvm}": "libvirt.driver kvm",
+    "machine: {box: {name: debian/bookworm64, version: '12'}}": "machine.box.name debian/bookworm64",
+}
 
 
 def test_what_was_asked_for_is_taken() -> None:
-    assert choice.choose("lxc") == choice.Choice("lxc", "asked for")
+    assert choice.choose("lxc", PLAIN) == choice.Choice("lxc", "asked for")
+    assert choice.choose("libvirt", PLAIN) == choice.Choice("libvirt", "asked for")
 
 
-def test_a_choice_gives_its_reason() -> None:
-    chosen = choice.choose("auto")
-    assert chosen.provider in ("lxc", "libvirt")
-    assert chosen.why
+@pytest.mark.parametrize(("trouble", "provider"), [("", "libvirt"), ("no vmx here", "lxc")])
+def test_a_choice_gives_its_reason(trouble: str, provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "local_kvm_trouble", lambda: trouble)
+    chosen = choice.choose("auto", PLAIN)
+    assert chosen.provider == provider
+    assert (trouble or "a probe guest ran") in chosen.why
+
+
+@pytest.mark.parametrize(("text", "named"), VIRTUAL.items(), ids=VIRTUAL.values())
+def test_auto_takes_virtual_machines_where_the_definition_sets_what_only_they_have(
+    text: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "local_kvm_trouble", lambda: "no vmx here")
+    chosen = choice.choose("auto", parse(NODES + text))
+    assert chosen.provider == "libvirt"
+    assert named in chosen.why
+
+
+def test_a_public_box_and_containers_do_not_go_together_whoever_chose_them() -> None:
+    definition = parse(NODES + "machine: {box: {name: debian/bookworm64, version: '12'}}\n")
+    with pytest.raises(
+        DefinitionError, match=r"machine\.box\.name: containers start from a box that is built"
+    ) as caught:
+        choice.choose("lxc", definition)
+    assert "with provider lxc" in caught.value.message
+
+
+@pytest.mark.parametrize(("provider", "warned"), [("lxc", True), ("libvirt", False), ("", False)])
+def test_warnings_come_from_the_provider_really_chosen(provider: str, warned: bool) -> None:
+    lab = derive(parse(NODES + "libvirt: {driver: qemu}\n"))
+    said = [risk for risk in risks(lab, provider) if risk.startswith("libvirt.driver: means nothing for containers")]
+    assert bool(said) == warned
+    if provider:
+        site = Site(Identity("ha", Path("/x")), provider)
+        assert [risk for risk in overview(lab, site).risks if risk in said] == said
+        assert overview(lab, site).risks == risks(lab, provider)
+
+
+@pytest.mark.parametrize(("known", "warned"), [("", True), ("libvirt", False)])
+def test_up_warns_of_the_provider_that_the_command_line_or_the_lab_itself_has(
+    known: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Enough(Exception):
+        """The warnings come before anything is done."""
+
+    def work(*_: object) -> None:
+        raise Enough
+
+    monkeypatch.setattr(up, "FOLDER", tmp_path)
+    monkeypatch.setattr(up, "Bringup", work)
+    file = tmp_path / "lab.yaml"
+    file.write_text(NODES + "libvirt: {driver: qemu}\n")
+    if known:
+        state = State(Identity("ha", tmp_path))
+        state.store_site(Site(state.identity, known))
+    with pytest.raises(Enough):
+        up.run(str(file), "", "auto" if known else "lxc", "workers", refresh=False, verbose=False)
+    said = "".join(capsys.readouterr())
+    assert ("means nothing for containers" in said) == warned
 
 
 def test_containers_without_root_are_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

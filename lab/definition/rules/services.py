@@ -13,16 +13,24 @@ DEBIAN_VERSION = "v1.20.2"
 #: The oldest release whose kubeadm reads the configuration that the lab writes (v1beta2 with these features).
 OLDEST = (1, 20)
 
+#: Kubernetes before v1.25 is proven on control groups v1 only, later ones want v2 (kubernetes.io, "About cgroup v2").
+FIRST_ON_CGROUP_V2 = (1, 25)
+
 #: Seconds of silence that a `kubectl logs -f` or a watch survives easily; below it users complain (kubernetes#94301).
 QUIET_STREAM = 600.0
+
+
+def release(version: str) -> tuple[int, int]:
+    """Major and minor number of a release such as v1.20.2."""
+    major, minor = version.removeprefix("v").split(".")[:2]
+    return int(major), int(minor)
 
 
 def version(definition: Definition) -> Iterator[Problem]:
     """The release exists in the source that is asked for."""
     kubernetes = definition.kubernetes
     path = "kubernetes.version"
-    major, minor, _ = (int(part) for part in kubernetes.version[1:].split("."))
-    if (major, minor) < OLDEST:
+    if release(kubernetes.version) < OLDEST:
         yield Problem(path, f"{kubernetes.version} is older than anything the lab was made for", "v1.20.0 or later")
     elif kubernetes.version != DEBIAN_VERSION and kubernetes.source == "debian":
         wrong = f"source debian has no {kubernetes.version}"
@@ -74,6 +82,14 @@ def box(definition: Definition) -> Iterator[Problem]:
     if definition.provider == "lxc":
         wrong = "containers start from a box that is built locally"
         yield Problem("machine.box.name", wrong, "no name, or provider: libvirt", also=("provider",))
+    elif release(definition.kubernetes.version) < FIRST_ON_CGROUP_V2:
+        wrong = (
+            f"Kubernetes {definition.kubernetes.version} needs a kernel that boots with control groups v1, "
+            "as the lab's own box does; most public ones boot with v2"
+        )
+        right = "no name, or a box whose kernel is started with systemd.unified_cgroup_hierarchy=0"
+        also = ("kubernetes.version", "provider")
+        yield Problem("machine.box.name", wrong, right, Severity.WARNING, also=also)
 
 
 def libvirt(definition: Definition) -> Iterator[Problem]:

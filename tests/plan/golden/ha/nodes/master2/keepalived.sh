@@ -24,10 +24,18 @@ bash -s <<'INSTALL'
 #!/usr/bin/env bash
 # keepalived from the distribution. Run as root, in a box's chroot or on a running machine; changes nothing when it is there.
 set -euo pipefail
-if ! dpkg-query --show --showformat '${db:Status-Status}' keepalived 2> /dev/null | grep -qx installed; then
+
+# A stock box lacks some of it; a box of our own has all: one look at dpkg's records, and nothing is downloaded.
+packages=(keepalived iproute2 curl)
+have=" $(dpkg-query --show --showformat '${db:Status-Status}:${Package} ' "${packages[@]}" 2> /dev/null || :)"
+missing=()
+for package in "${packages[@]}"; do
+  [[ $have == *" installed:$package "* ]] || missing+=("$package")
+done
+if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
   apt-get --quiet update < /dev/null
-  apt-get --quiet --yes --no-install-recommends install keepalived < /dev/null
+  apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi
 INSTALL
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Answers where master3's apiserver will be, so that the virtual IP can be studied before there is a cluster.
 
-Says 200 to /readyz, /healthz and /livez over TLS, 404 to all else, and in a header who answered.
+Says 200 over TLS to an apiserver's health paths and to what haproxy asks for, 404 to all else, and in a header who
+answered.
 """
 
 import ssl
@@ -12,6 +13,9 @@ ADDRESS = ("10.21.0.13", 6443)
 CERTIFICATE = "/var/lib/halab/answerer/tls.crt"
 KEY = "/var/lib/halab/answerer/tls.key"
 SECONDS = 5
+#: What haproxy asks every backend for in this lab.
+CHECKED = "/readyz"
+GOOD = {"/readyz", "/healthz", "/livez", CHECKED}
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -21,7 +25,7 @@ class Answer(BaseHTTPRequestHandler):
     timeout = SECONDS
 
     def do_GET(self) -> None:
-        good = self.path.partition("?")[0] in ("/readyz", "/healthz", "/livez")
+        good = self.path.partition("?")[0] in GOOD
         body = b"ok" if good else b"not found"
         self.send_response(200 if good else 404)
         self.send_header("Content-Type", "text/plain")
