@@ -138,15 +138,14 @@ def run(
     """
     command = label if label is not None else shown(argv)
     started = time.monotonic()
-    process = _start(argv, command, stdin, env, cwd)
     out, err = _Reader(sink), _Reader(sink)
-    threads = [out.start(process.stdout), err.start(process.stderr)]
 
     def result(status: int) -> Result:
         took = time.monotonic() - started
         return Result(command, status, "".join(out.lines), "".join(err.lines), took, machine, secret)
 
-    with _running(process):
+    with _running(lambda: _start(argv, command, stdin, env, cwd)) as process:
+        threads = [out.start(process.stdout), err.start(process.stderr)]
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -210,12 +209,13 @@ _under_way_lock = threading.Lock()
 
 
 @contextmanager
-def _running(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Let end_all know of a command while it runs."""
+def _running(start: Callable[[], subprocess.Popen[str]]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command, known to end_all from its first moment to its last."""
     with _under_way_lock:
+        process = start()
         _under_way.add(process)
     try:
-        yield
+        yield process
     finally:
         with _under_way_lock:
             _under_way.discard(process)
