@@ -197,7 +197,7 @@ def builder(folder):
     (folder / "file").write_text("half")
     with open(sys.argv[2], "a") as log:
         log.write("built\\n")
-    time.sleep(float(sys.argv[3]))
+    time.sleep(float(sys.argv[3]))  # a build that takes its time: what happens meanwhile is the test
     return {}
 
 Cache(Path(sys.argv[1])).entry("kind", "thing", {"input": "1"}).build(builder)

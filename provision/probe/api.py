@@ -36,7 +36,8 @@ WATCH = 10.0
 #: Seconds for deleting all pods: they go one after another, each by etcd's own pace.
 CLEAN = 40.0
 
-#: Seconds between two attempts while the API cannot be reached.
+#: Seconds between two attempts while the API cannot be reached: one that comes back sends no event. Each wait that
+#: sleeps this long has a deadline, and says at the end what it last saw.
 AGAIN = 0.2
 
 

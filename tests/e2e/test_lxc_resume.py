@@ -122,6 +122,7 @@ def kill_at(inv: Inv, moment: Moment, number: signal.Signals = signal.SIGKILL) -
 
 
 def _let_run(running: Running, seconds: float) -> None:
+    # No wait for something: the moment itself is a time on the clock.
     time.sleep(max(0.0, running.started + seconds - time.monotonic()))
 
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds between two looks at a process that is asked to end.
+#: Seconds between two looks at a process that is asked to end: it may be our child, which must be reaped meanwhile.
 POLL = 0.02
 
 
