@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 from lab.command import TERM_GRACE, end_all
 
@@ -28,6 +29,13 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
         raise
     finally:
         pool.shutdown()
+
+
+def gather(futures: Sequence[Future[Any]]) -> None:
+    """Wait for all, then raise the first failure: nothing goes on in the background after an error was shown."""
+    errors = [error for error in (future.exception() for future in futures) if error is not None]
+    if errors:
+        raise errors[0]
 
 
 def _end(threads: list[threading.Thread]) -> None:

@@ -8,10 +8,9 @@ from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError, UsageError
 from lab.health import RESUME_SECONDS, settle
-from lab.parallel import workers
+from lab.parallel import gather, workers
 from lab.providers.base import STOOD_STILL, Capability, MachineState, Snapshots
 from lab.providers.libvirt import clocks
-from lab.provisioning import gather
 from lab.reach import wait_reachable
 from lab.stage import Stage
 from lab.timeline import Timeline

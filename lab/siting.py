@@ -12,13 +12,12 @@ from lab.command import Note
 from lab.context import FOLDER
 from lab.definition import Definition
 from lab.identity import Identity
-from lab.parallel import workers
+from lab.parallel import gather, workers
 from lab.payload import seed
 from lab.payload.choose import choose, tree
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
-from lab.provisioning import gather
 from lab.stage import Stage
 from lab.timeline import Timeline
 

@@ -11,10 +11,10 @@ from lab.bringup import scripts
 from lab.command import LineSink
 from lab.context import Lab
 from lab.definition import Definition, load
-from lab.parallel import workers
+from lab.parallel import gather, workers
 from lab.plan import render
 from lab.plan.promises import Fault, promise, shown
-from lab.provisioning import Script, gather, run_step
+from lab.provisioning import Script, run_step
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named

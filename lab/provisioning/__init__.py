@@ -1,0 +1,17 @@
+"""The order in which machines become a cluster. Knows order only: what a step does stands in provision/.
+
+::
+
+    every machine   node, (masters: haproxy, keepalived), containerd, kubernetes     side by side
+    first master    init, once the virtual IP answers
+    other masters   join, one after another (etcd admits one new member at a time)
+    workers         join, side by side, as soon as the first master is up
+
+Where a cluster exists already, machines that are not in it join through a member that answers. A cluster that lost its
+quorum because a join was killed half-way cannot be saved; it is begun again from init, and that is said.
+"""
+
+from lab.provisioning.order import Provisioner
+from lab.provisioning.step import Script, run_step
+
+__all__ = ["Provisioner", "Script", "run_step"]

@@ -1,0 +1,137 @@
+"""A host on which the script ``inv`` begins, in a copy of its own: apt, dpkg and Python there only remember."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parents[2]
+
+#: All that the script may call on a Debian system besides apt, dpkg, systemd and Python.
+TOOLS = "sh dirname sed sort grep cat cksum readlink flock mktemp tail mv rm chmod sleep mkdir cp touch"
+
+DPKG_QUERY = """#!/bin/sh
+shift 3
+for name; do if grep -qxF "$name" "$SCRATCH/installed"; then echo "installed $name"; fi; done
+"""
+
+APT_GET = """#!/bin/sh
+echo "$* $DEBIAN_FRONTEND" >> "$SCRATCH/apt.log"
+case " $* " in *" install "*) ;; *) exit 0 ;; esac
+cat "$SCRATCH/sbin/policy-rc.d" > "$SCRATCH/policy-seen"
+[ ! -e "$SCRATCH/apt-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
+[ ! -e "$SCRATCH/apt-fails" ] || { echo 'E: Unable to locate package'; exit 100; }
+for name; do case $name in -* | *=* | install) ;; *) echo "$name" >> "$SCRATCH/installed" ;; esac; done
+"""
+
+PYTHON = """#!/bin/sh
+case "$1 ${2:-}" in
+  -c*) exit "$(cat "$SCRATCH/python-too-old" 2> /dev/null || echo 0)" ;;
+  -V*) echo Python 3.9.2 ;;
+  "-m venv") echo "venv" >> "$SCRATCH/python.log"; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  "-m pip") echo "pip $*" >> "$SCRATCH/python.log"; [ ! -e "$SCRATCH/pip-fails" ] ;;
+  *) echo "PYTHONPATH=$PYTHONPATH" "$@" ;;
+esac
+"""
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "$SCRATCH/systemctl.log"
+case "$1 $3" in
+  is-enabled*) exit 0 ;;
+  "is-active lxc-net") exit 0 ;;
+  is-active*) exit 3 ;;
+esac
+"""
+
+
+@dataclass
+class Host:
+    """A host with a clone of the project, as far as the script can see."""
+
+    folder: Path
+    uid: int = 0
+    packages: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("bin", "sbin", "clone", "clone/configs"):
+            (self.folder / name).mkdir()
+        for tool in TOOLS.split():
+            self.program(tool).symlink_to(shutil.which(tool) or f"/no/such/{tool}")
+        self.write_program("dpkg-query", DPKG_QUERY)
+        self.write_program("apt-get", APT_GET)
+        self.write_program("python3", PYTHON)
+        self.write_program("systemctl", SYSTEMCTL)
+        self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")
+        self.installed.write_text("".join(f"{name}\n" for name in self.packages))
+        (self.folder / "cpuinfo").write_text("flags\t\t: fpu vme sse\n")
+        clone = self.folder / "clone"
+        shutil.copytree(FOLDER / "host", clone / "host")
+        for name in ("requirements.txt", "requirements-libvirt.txt", "configs/ha.yaml"):
+            shutil.copy(FOLDER / name, clone / name)
+        text = (FOLDER / "inv").read_text()
+        for path, instead in (
+            ("/usr/sbin/policy-rc.d", self.policy),
+            ("/usr/bin/python3", self.program("python3")),
+            ("/run/systemd/system", self.folder / "systemd"),
+            ("/proc/cpuinfo", self.folder / "cpuinfo"),
+            ("/dev/kvm", self.folder / "kvm"),
+        ):
+            assert path in text
+            text = text.replace(path, str(instead))
+        (clone / "inv").write_text(text)
+        (clone / "inv").chmod(0o755)
+
+    @property
+    def policy(self) -> Path:
+        return self.folder / "sbin" / "policy-rc.d"
+
+    @property
+    def installed(self) -> Path:
+        return self.folder / "installed"
+
+    def program(self, name: str) -> Path:
+        return self.folder / "bin" / name
+
+    def write_program(self, name: str, text: str) -> None:
+        self.program(name).write_text(text)
+        self.program(name).chmod(0o755)
+
+    def needs(self) -> list[str]:
+        """The packages that are installed now."""
+        return sorted(self.installed.read_text().split())
+
+    def log(self, name: str) -> list[str]:
+        file = self.folder / f"{name}.log"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def start(self, *argv: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(self.folder / "clone" / "inv"), *argv],
+            env={"PATH": str(self.folder / "bin"), "SCRATCH": str(self.folder), "TMPDIR": str(self.folder)},
+            cwd=cwd or self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def inv(self, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        process = self.start(*argv, cwd=cwd)
+        out, err = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+
+def listed(*groups: str) -> list[str]:
+    """The packages of some lists."""
+    lines = [line for group in groups for line in (FOLDER / "host" / f"{group}.packages").read_text().splitlines()]
+    return sorted({line.partition("#")[0].strip() for line in lines} - {""})
+
+
+#: What a lab that builds its box and Kubernetes needs besides Python.
+LXC = ("common", "build", "lxc")
+LIBVIRT = ("common", "build", "build-libvirt", "libvirt")
+
+#: What one needs that takes a public box and ends before Kubernetes.
+NOTHING_BUILT = ("common", "libvirt")

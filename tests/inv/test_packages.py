@@ -1,0 +1,201 @@
+"""Which packages ``inv`` finds missing, and what it does about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fresh import FOLDER, LIBVIRT, LXC, NOTHING_BUILT, Host, listed
+
+from lab.definition import load, parse
+from lab.providers import choice
+
+
+class TestPackages:
+    """What is missing is installed and said; what a command does not need is not."""
+
+    def test_missing_packages_are_named_and_installed(self, bare: Host) -> None:
+        done = bare.inv("up", "--provider", "lxc")
+        assert done.returncode == 0
+        wanted = sorted(set(listed(*LXC)) - set(listed("python")))
+        assert f"installing packages (their services are not started): {' '.join(wanted)}" in done.stderr
+        update, install = bare.log("apt")
+        assert update.endswith("update noninteractive")
+        assert f"install -y --no-install-recommends {' '.join(wanted)}" in install
+        assert "installing" not in bare.inv("up", "--provider", "lxc").stderr
+
+    @pytest.mark.parametrize(
+        ("argv", "groups"),
+        [
+            (["up"], LXC),
+            (["up", "--provider", "lxc"], LXC),
+            (["up", "--provider=libvirt"], LIBVIRT),
+            (["up", "-p", "libvirt", "--until", "machines"], LIBVIRT),
+            (["bench", "up"], LXC),
+            (["bench", "up", "--provider", "libvirt"], LIBVIRT),
+            (["test", "--fast"], [*LXC, *LIBVIRT, "test"]),
+            (["--list"], []),
+            (["--help", "up"], []),
+            ([], []),
+            (["status"], []),
+            (["ssh", "master1", "apt", "install", "libvirt", "test"], []),
+            (["kubectl", "-p", "libvirt"], []),
+        ],
+    )
+    def test_each_command_needs_what_it_needs(self, bare: Host, argv: list[str], groups: Sequence[str]) -> None:
+        bare.inv(*argv)
+        assert sorted(bare.installed.read_text().split()) == sorted({*listed("python"), *listed("python", *groups)})
+
+    def test_the_definitions_provider_counts(self, bare: Host) -> None:
+        (bare.folder / "vm.yaml").write_text("name: vm\nprovider: libvirt   # not auto\nnodes: []\n")
+        bare.inv("up", "--definition", "vm.yaml")
+        assert "vagrant-libvirt" in bare.installed.read_text().split()
+
+    @pytest.mark.parametrize(
+        ("flags", "device", "groups"),
+        [("fpu vmx", True, [*LXC, *LIBVIRT]), ("fpu svm", False, LXC), ("fpu svmx", True, LXC)],
+    )
+    def test_where_kvm_may_work_auto_can_end_with_either_provider(
+        self, bare: Host, flags: str, device: bool, groups: Sequence[str]
+    ) -> None:
+        (bare.folder / "cpuinfo").write_text(f"flags\t\t: {flags} sse\n")
+        if device:
+            (bare.folder / "kvm").touch()
+        bare.inv("up")
+        assert bare.needs() == listed("python", *groups)
+
+    @pytest.mark.parametrize(
+        "machine",
+        [
+            "machine:\n  memory: 512\n  box: {name: debian/bookworm64}",
+            "machine:\n  box: {version: '12.1', name: \"debian/bookworm64\"}  # a public one",
+            "machine:   # each of them\n\n# at the margin\n  box:\n    version: '12.1'\n    name: 'debian/bookworm64'",
+            "machine: {cpus: 1, box: {name: debian/bookworm64}}",
+        ],
+    )
+    def test_with_a_public_box_and_without_kubernetes_nothing_is_built(self, bare: Host, machine: str) -> None:
+        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\nnodes: [{{name: m1, role: master}}]\n")
+        bare.inv("up", "--definition=vm.yaml", "--until=loadbalancer")
+        assert bare.needs() == listed("python", *NOTHING_BUILT)
+
+    def test_nothing_is_built_for_the_readmes_example(self, bare: Host) -> None:
+        readme = (FOLDER / "README.md").read_text()
+        text = next(block for block in readme.split("```") if block.startswith("yaml\n")).removeprefix("yaml\n")
+        (bare.folder / "vm.yaml").write_text(text)
+        assert parse(text).machine.box.name, "a definition without a mistake"
+        assert "`./inv up --definition vm.yaml --until loadbalancer`" in readme
+        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert bare.needs() == listed("python", *NOTHING_BUILT)
+
+    @pytest.mark.parametrize(
+        "machine",
+        [
+            "",
+            "machine: {memory: 512}",
+            "machine:\n  # box: {name: debian/bookworm64}",
+            "machine:\n  box: {}  # name: debian/bookworm64",
+            "machine:\n  box: {name: ''}",
+            "machine:\n  box:\n    name:",
+            "name: vm",
+            "machines:\n  box: {name: debian/bookworm64}",
+        ],
+    )
+    def test_without_a_public_box_one_is_built(self, bare: Host, machine: str) -> None:
+        nodes = "nodes:\n  - {name: m1, role: master}\n  - role: worker\n    name: w1\n"
+        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\n{nodes}")
+        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert bare.needs() == listed("python", *LIBVIRT)
+
+    @pytest.mark.parametrize(
+        ("argv", "groups"),
+        [
+            (["up", "-u", "machines"], NOTHING_BUILT),
+            (["up"], LIBVIRT),
+            (["up", "--until", "workers"], LIBVIRT),
+            (["up", "--until", "loadbalancer", "--until", "control-plane"], LIBVIRT),
+            (["up", "--until", "loadbalancer", "--provider", "lxc"], LXC),
+            (["up", "--until", "loadbalancer", "--provider", "auto"], NOTHING_BUILT),
+            (["bench", "up", "--until", "loadbalancer"], LIBVIRT),
+        ],
+    )
+    def test_kubernetes_and_containers_are_built_whatever_box_is_named(
+        self, bare: Host, argv: list[str], groups: Sequence[str]
+    ) -> None:
+        (bare.folder / "vm.yaml").write_text('provider: "libvirt"\nmachine:\n  box: {name: a/b}\nnodes: []\n')
+        bare.inv(*argv, "--definition", "vm.yaml")
+        assert bare.needs() == listed("python", *groups)
+
+    @pytest.mark.parametrize(
+        ("text", "virtual"),
+        [
+            ("libvirt:\n  uri: qemu+ssh://far/system\n", True),
+            ('libvirt: {uri: "qemu:///system"}\n', True),
+            ("libvirt:\n  driver: 'kvm'\n", True),
+            ("libvirt: {driver: qemu}\n", True),
+            ("libvirt: {uri: '', driver: auto}\n", False),
+            ("libvirt:\n  # uri: qemu:///system\n  driver: auto  # or driver: kvm\n", False),
+            ("machine:\n  memory: 512\n  box:\n    # ours\n    name: debian/bookworm64\nkubernetes: {}\n", True),
+            ("machine: {box: {version: '12', name: 'debian/bookworm64'}}\n", True),
+            ("machine:\n  box: {name: debian/bookworm64,\n    version: '12'}\n", True),
+            ("machine:\n  box:\n    name: ''\n    version: ''\n", False),
+            ("machine: {box: {}}\nkubernetes:\n  extra_sans: [name]\n", False),
+            ("machine:\n  box:\n", False),
+        ],
+    )
+    def test_what_only_virtual_machines_have_counts(self, bare: Host, text: str, virtual: bool) -> None:
+        nodes = "nodes:\n  - {name: m1, role: master}\n  - name: w1\n    role: worker\n"
+        file = bare.folder / "lab.yaml"
+        for whole in (f"name: ha\nprovider: auto\n{text}{nodes}", f"name: ha\n{nodes}{text}"):
+            file.write_text(whole)
+            chosen = choice.for_virtual_machines(load(file))
+            assert bool(chosen) == virtual, "the same rule as in lab/providers/choice.py"
+            bare.installed.write_text("".join(f"{name}\n" for name in listed("python")))
+            bare.inv("up", "--definition", "lab.yaml")
+            assert ("vagrant-libvirt" in bare.installed.read_text().split()) == virtual, whole
+            assert ("vagrant-lxc" in bare.installed.read_text().split()) != virtual, whole
+
+    def test_a_lab_that_is_there_keeps_its_provider(self, bare: Host) -> None:
+        site = bare.folder / "clone/.lab/vm/site.json"
+        site.parent.mkdir(parents=True)
+        site.write_text('{\n "provider": "libvirt",\n "driver": "qemu"\n}\n')
+        bare.inv("status")
+        assert "libvirt-dev" in bare.installed.read_text().split()
+
+    def test_without_root_it_says_what_to_type(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, uid=1000, packages=listed("python", "common", "build"))
+        done = host.inv("up", "--provider", "lxc")
+        assert done.returncode == 64
+        assert "this needs root; run: sudo apt-get install --no-install-recommends lxc vagrant-lxc" in done.stderr
+        assert host.log("apt") == []
+
+    def test_without_apt_it_lists_programs_and_stops(self, bare: Host) -> None:
+        bare.program("apt-get").unlink()
+        bare.write_program("vagrant", "#!/bin/sh\n")
+        done = bare.inv("up", "--provider", "lxc")
+        assert done.returncode == 64
+        said = done.stderr.strip().split(":")[-1].split()
+        assert {"lxc-start", "mmdebstrap"} <= set(said)
+        assert "vagrant" not in said
+        assert done.stdout == ""
+        assert "built on Debian 12 only; README.md" in done.stderr
+
+    def test_without_apt_nobody_is_asked_for_what_is_not_built(self, bare: Host) -> None:
+        bare.program("apt-get").unlink()
+        (bare.folder / "vm.yaml").write_text(
+            "provider: libvirt\nmachine:\n  box: {name: debian/bookworm64}\nnodes: []\n"
+        )
+        done = bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
+        assert done.returncode == 64
+        said = set(done.stderr.strip().split(":")[-1].split())
+        assert {"vagrant", "qemu-img"} <= said
+        assert not said & {"go", "mmdebstrap", "dpkg-source", "mcopy", "syslinux", "sfdisk", "lxc-start"}
+        assert "Debian 12 only" not in done.stderr
+
+    def test_a_failure_shows_aptss_last_words_and_where_the_rest_is(self, bare: Host) -> None:
+        (bare.folder / "apt-fails").touch()
+        done = bare.inv("up", "--provider", "lxc")
+        assert done.returncode == 1
+        assert "E: Unable to locate package" in done.stderr
+        log = Path(done.stderr.split("all of the output: ")[1].split(")")[0])
+        assert "Unable to locate" in log.read_text()

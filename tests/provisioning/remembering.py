@@ -1,0 +1,178 @@
+"""Machines that only remember what was run on them, and a lab of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.command import LineSink, Result
+from lab.definition import parse
+from lab.plan import steps_of
+from lab.provisioning import Provisioner, Script, membership
+from lab.provisioning.step import RECORD
+from lab.stage import Stage
+from lab.timeline import Phase, Timeline
+from lab.topology import Topology, derive
+
+TOKEN, HASH, KEY = "abcdef.0123456789abcdef", "sha256:" + "5" * 64, "7" * 64
+SECRETS = (TOKEN, HASH, KEY)
+
+#: What a machine answers to a script: its status and its output. Called while the script "runs".
+Answer = Callable[["Call"], tuple[int, str] | None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One script on one machine; ``name`` is the step's, or a word for what else provisioning does."""
+
+    machine: str
+    name: str
+    text: str
+    label: str
+
+
+@dataclass
+class Journal:
+    """What ran on all machines, as ("begin" or "end", machine, name), in the order of time."""
+
+    events: list[tuple[str, str, str]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, edge: str, call: Call) -> None:
+        with self.lock:
+            self.events.append((edge, call.machine, call.name))
+            if edge == "begin":
+                self.calls.append(call)
+
+    def steps(self, machine: str) -> list[str]:
+        """The steps of one machine in their order."""
+        return [
+            call.name for call in self.calls if call.machine == machine and call.text.startswith(("step ", "export "))
+        ]
+
+    def before(self, first: tuple[str, str], second: tuple[str, str]) -> bool:
+        """Had the first (machine, name) ended when the second began?"""
+        return self.events.index(("end", *first)) < self.events.index(("begin", *second))
+
+
+@dataclass
+class FakeMachine:
+    """Remembers what is run on it; has the virtual IP when it shall."""
+
+    name: str
+    journal: Journal
+    answer: Answer
+    role: str = "master"
+
+    def run(
+        self,
+        script: str,
+        args: Sequence[str] = (),
+        *,
+        label: str | None = None,
+        timeout: float | None = 60.0,
+        sink: LineSink | None = None,
+        secret: bool = False,
+    ) -> Result:
+        assert timeout is not None, "every wait has a deadline"
+        call = Call(self.name, _name(script, args, label), script, label or "")
+        self.journal.add("begin", call)
+        status, output = self.answer(call) or (0, self._usual(call, args))
+        if sink is not None:
+            sink(output)
+        self.journal.add("end", call)
+        return Result(
+            label or "script", status, output, "" if status == 0 else f"{call.name} is ill", 0.1, self.name, secret
+        )
+
+    def _usual(self, call: Call, args: Sequence[str]) -> str:
+        if call.name == "mint":
+            return "\n".join(SECRETS if args == ["master"] else SECRETS[:2])
+        return f"2: eth0 inet {self.name}" if call.name == "vip" and self.name == "master1" else ""
+
+
+def _name(script: str, args: Sequence[str], label: str | None) -> str:
+    if script == RECORD:
+        return f"record {args[0]}"
+    if script == membership.MINT.read_text():
+        return "mint"
+    if script == membership.FORGET.read_text():
+        return "forget"
+    if script == membership.FINISH.read_text():
+        return "finish"
+    if script.startswith(membership.CLEAN.read_text()):
+        return "clean"
+    if script.startswith("ip "):
+        return "vip"
+    if "/readyz" in script:
+        return "readyz"
+    return script.splitlines()[-1].removeprefix("step ")
+
+
+class Told:
+    """A listener that keeps every line it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.phases: list[Phase] = []
+
+    def begin(self, machine: str, phase: str) -> None:
+        self.lines.append(f"{machine} {phase}")
+
+    def line(self, machine: str, text: str) -> None:
+        self.lines.append(text)
+
+    def end(self, phase: Phase) -> None:
+        self.phases.append(phase)
+
+
+@dataclass
+class Lab:
+    """A lab of machines that only remember."""
+
+    masters: int = 3
+    workers: int = 2
+    answer: Answer = lambda call: None
+    journal: Journal = field(default_factory=Journal)
+    told: Told = field(default_factory=Told)
+
+    @property
+    def topology(self) -> Topology:
+        nodes = [f"  - {{name: master{n}, role: master}}" for n in range(1, self.masters + 1)]
+        nodes += [f"  - {{name: worker{n}, role: worker}}" for n in range(1, self.workers + 1)]
+        return derive(parse("nodes:\n" + "\n".join(nodes) + "\n"))
+
+    @property
+    def scripts(self) -> dict[tuple[str, str], Script]:
+        return {
+            (node.name, step.name): Script(step.name, node.name, f"step {step.name}\n")
+            for node in self.topology.nodes
+            for step in steps_of(node)
+        }
+
+    def run(self, stage: Stage, seen: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> list[str]:
+        machines = {node.name: FakeMachine(node.name, self.journal, self.answer) for node in self.topology.nodes}
+        work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told))  # type: ignore[arg-type]
+        return work.run(stage, seen or {}, **options)
+
+    def seen(self, *steps: str, joined: Sequence[str] = (), traces: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+        """What machines say that have been through these steps, those in ``joined`` being members."""
+        return {
+            node.name: {
+                "joined": node.name in joined,
+                "kubeadm_traces": node.name in (*joined, *traces),
+                "steps": {
+                    name: script.digest
+                    for (owner, name), script in self.scripts.items()
+                    if owner == node.name and name in steps
+                },
+            }
+            for node in self.topology.nodes
+        }
+
+
+PREPARED = ("node", "haproxy", "keepalived", "containerd", "kubernetes")
+ALL = ("master1", "master2", "master3", "worker1", "worker2")
