@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from filelock import FileLock, Timeout
 from lab.command import LineSink, Note
 from lab.contents import differences, listing
 from lab.errors import LabError
+from lab.usage import user_of
 
 #: Builds one entry's contents into the folder it is given; returns what the manifest shall say of it (versions).
 Builder = Callable[[Path], Mapping[str, object]]
@@ -40,6 +40,9 @@ KEY_LENGTH = 16
 LOCK_TIMEOUT = 3600.0
 
 GIB = 1 << 30
+
+#: What helps against a damaged entry.
+REPAIR = "run the command again with --refresh to build it anew"
 
 
 class CacheError(LabError):
@@ -64,6 +67,10 @@ class Cache:
     def entry(self, kind: str, name: str, inputs: Mapping[str, str]) -> Entry:
         """The entry for exactly these inputs, whether it exists or not."""
         return Entry(self.root, kind, name, dict(inputs))
+
+    def folders(self) -> list[Path]:
+        """The folder of every entry that was built, whatever its inputs, sorted."""
+        return sorted(file.parent for file in self.root.glob(f"*/[!.]*/{MANIFEST}"))
 
 
 @dataclass(frozen=True)
@@ -94,21 +101,11 @@ class Entry:
     @property
     def manifest(self) -> dict[str, Any]:
         """Inputs, versions and files. Raises CacheError when it cannot be read."""
-        try:
-            content = json.loads((self.path / MANIFEST).read_text())
-        except (OSError, ValueError) as error:
-            raise CacheError(f"{self.path / MANIFEST}: {error}", self._repair) from error
-        if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
-            raise CacheError(f"{self.path / MANIFEST} is no manifest", self._repair)
-        return content
+        return read_manifest(self.path)
 
     def check(self, deep: bool = False) -> None:
         """Raise CacheError, naming each file that is missing or has changed (``deep``: reads all of them)."""
-        wrong = list(differences(self.path, self.manifest["files"], deep))
-        if wrong:
-            shown = "\n".join(f"  {line}" for line in wrong[:10])
-            more = f"\n  … and {len(wrong) - 10} more" if len(wrong) > 10 else ""
-            raise CacheError(f"{self.path} is damaged:\n{shown}{more}", self._repair)
+        check_folder(self.path, deep)
 
     def build(
         self, builder: Builder, refresh: bool = False, space: int = 0, sink: LineSink = lambda line: None
@@ -124,10 +121,10 @@ class Entry:
             self._sweep()
             if self.ready and not refresh and self._whole(sink):
                 return self.path
-            if self.path.exists() and (user := user_of(self.path)):
+            if self.path.exists() and (user := user_of(self.path, self.root)):
                 raise CacheError(
                     f"{self.path} must be built anew, but {user} still uses it",
-                    "destroy or halt the labs that run first",
+                    "destroy that lab first, in its own clone: ./inv destroy --lab NAME",
                 )
             require_space(self.path.parent, space, f"{self.kind} {self.name}")
             unfinished = self._beside("building")
@@ -148,10 +145,6 @@ class Entry:
                 if unfinished.exists():
                     remove(unfinished)
         return self.path
-
-    @property
-    def _repair(self) -> str:
-        return "run the command again with --refresh to build it anew"
 
     def _full(self) -> CacheError:
         free = shutil.disk_usage(self.root).free
@@ -223,6 +216,34 @@ class Entry:
             remove(old)
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the manifest of an entry's folder says. Raises CacheError when it cannot be read."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise CacheError(f"{folder / MANIFEST}: {error}", REPAIR) from error
+    if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
+        raise CacheError(f"{folder / MANIFEST} is no manifest", REPAIR)
+    return content
+
+
+def check_folder(folder: Path, deep: bool = False) -> None:
+    """Raise CacheError, naming each file of an entry's folder that is missing or has changed (``deep``: reads all)."""
+    wrong = list(differences(folder, read_manifest(folder)["files"], deep))
+    if wrong:
+        shown = "\n".join(f"  {line}" for line in wrong[:10])
+        more = f"\n  … and {len(wrong) - 10} more" if len(wrong) > 10 else ""
+        raise CacheError(f"{folder} is damaged:\n{shown}{more}", REPAIR)
+
+
+def check_around(path: Path) -> None:
+    """Check the entry in which ``path`` lies, or that it is. Raises CacheError when it is damaged or gone."""
+    entry = next((folder for folder in (path, *path.parents) if (folder / MANIFEST).is_file()), None)
+    if entry is None or not path.exists():
+        raise CacheError(f"{path} is gone", REPAIR)
+    check_folder(entry)
+
+
 def require_space(folder: Path, space: int, what: str) -> None:
     """Raise CacheError when fewer than ``space`` bytes are free on the disk of ``folder``."""
     free = shutil.disk_usage(folder).free
@@ -231,28 +252,6 @@ def require_space(folder: Path, space: int, what: str) -> None:
             f"building {what} needs {space / GIB:.1f} GiB in {folder}, but only {free / GIB:.1f} GiB are free",
             "free some space, or set HALAB_CACHE to a folder on another disk",
         )
-
-
-def user_of(path: Path) -> str:
-    """A process that has a mount made of ``path`` (as source or as an overlay's layer), or "" when there is none.
-
-    Every mount namespace is looked at once, because machines have their own.
-    """
-    wanted = re.compile(re.escape(str(path)) + r"[/ ,:\n]")
-    seen: set[str] = set()
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            namespace = str((process / "ns/mnt").readlink())
-            if namespace in seen:
-                continue
-            seen.add(namespace)
-            if wanted.search((process / "mountinfo").read_text()):
-                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
-        except OSError:
-            continue  # it ended meanwhile, or belongs to somebody else: then its mounts cannot be ours
-    return ""
 
 
 def remove(path: Path) -> None:

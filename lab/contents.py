@@ -10,44 +10,63 @@ from pathlib import Path
 
 
 def listing(folder: Path) -> dict[str, dict[str, object]]:
-    """Size and SHA-256 of every regular file below ``folder`` (links, devices and sockets are not listed), sorted."""
-    found = {}
-    for path in sorted(_regular(folder)):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        found[str(path.relative_to(folder))] = {
-            "size": path.stat().st_size,
-            "mtime_ns": path.stat().st_mtime_ns,
-            "sha256": digest,
-        }
+    """Every regular file and symbolic link below ``folder`` by its path, sorted; devices and sockets are not listed.
+
+    Of a file: size in bytes, modification time, permissions and SHA-256; of a link: where it points.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for path in sorted(_entries(folder)):
+        status = path.lstat()
+        name = str(path.relative_to(folder))
+        if stat.S_ISLNK(status.st_mode):
+            found[name] = {"link": str(path.readlink())}
+        elif stat.S_ISREG(status.st_mode):
+            found[name] = {
+                "size": status.st_size,
+                "mtime_ns": status.st_mtime_ns,
+                "mode": stat.S_IMODE(status.st_mode),
+                "sha256": _digest(path),
+            }
     return found
 
 
 def differences(folder: Path, files: Mapping[str, Mapping[str, object]], deep: bool) -> Iterator[str]:
-    """What of ``files`` is not as recorded, a line a file: missing, another size, other contents.
+    """What of a listing is not as recorded, a line a name: missing, another size, permissions, target or contents.
 
     Contents are read of files that were written since, and ``deep`` of all.
     """
     for name, recorded in files.items():
-        path = folder / name
         try:
-            status = path.lstat()
+            difference = _difference(folder / name, recorded, deep)
         except OSError as error:
-            yield f"{name}: missing ({error.strerror})"
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            yield f"{name}: no regular file any more"
-        elif status.st_size != recorded["size"]:
-            yield f"{name}: {status.st_size} bytes, was {recorded['size']}"
-        elif deep or status.st_mtime_ns != recorded.get("mtime_ns"):
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != recorded["sha256"]:
-                    yield f"{name}: contents changed"
+            difference = f"missing ({error.strerror})"
+        if difference:
+            yield f"{name}: {difference}"
 
 
-def _regular(folder: Path) -> Iterator[Path]:
-    for base, _folders, names in os.walk(folder):
-        for name in names:
-            path = Path(base, name)
-            if stat.S_ISREG(path.lstat().st_mode):
-                yield path
+def _difference(path: Path, recorded: Mapping[str, object], deep: bool) -> str:
+    status = path.lstat()
+    if "link" in recorded:
+        if not stat.S_ISLNK(status.st_mode):
+            return "no link any more"
+        return "" if str(path.readlink()) == recorded["link"] else f"points to {path.readlink()}"
+    if not stat.S_ISREG(status.st_mode):
+        return "no regular file any more"
+    if status.st_size != recorded["size"]:
+        return f"{status.st_size} bytes, was {recorded['size']}"
+    mode = recorded.get("mode", stat.S_IMODE(status.st_mode))  # earlier versions did not record it
+    if stat.S_IMODE(status.st_mode) != mode:
+        return f"permissions {stat.S_IMODE(status.st_mode):o}, were {mode:o}"
+    if (deep or status.st_mtime_ns != recorded.get("mtime_ns")) and _digest(path) != recorded["sha256"]:
+        return "contents changed"
+    return ""
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    for base, folders, names in os.walk(folder):
+        yield from (Path(base, name) for name in (*folders, *names))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from lab.cache import Cache
+from lab.cache import Cache, CacheError, check_folder, read_manifest
 from lab.command import run
 from lab.debian.apt import configured
 from lab.debian.mirrors import HELPER, releases, silent
@@ -62,6 +62,7 @@ def examine(definition: Definition, wanted: str) -> list[Finding]:
         lambda: _filesystem(chosen.provider),
         lambda: _memory(definition, chosen.provider, hypervisor),
         _disk,
+        _cache,
         lambda: _mirrors(lacking),
         lambda: _payload(definition),
     ]
@@ -182,6 +183,25 @@ def _disk() -> Finding:
         grade,
         "" if grade is Grade.GOOD else "10 GiB are needed; HALAB_CACHE names another place",
     )
+
+
+def _cache() -> Finding:
+    """What was built once, read from beginning to end: damage that keeps size and time shows nowhere else."""
+    cache = Cache.default()
+    if os.geteuid() != 0:
+        return Finding("cache", f"{len(cache.folders())} entries, not read: that needs root", Grade.GOOD)
+    damaged, size = [], 0
+    for folder in cache.folders():
+        try:
+            check_folder(folder, deep=True)
+            size += sum(int(file.get("size", 0)) for file in read_manifest(folder)["files"].values())
+        except CacheError as error:
+            damaged.append(error.message)
+    if damaged:
+        hint = "./inv up builds it anew; a lab that was made from it must be destroyed before"
+        return Finding("cache", "; ".join(damaged), Grade.BAD, hint)
+    seen = f"{len(cache.folders())} entries, {size / 2**30:.1f} GiB, whole" if size else "empty"
+    return Finding("cache", seen, Grade.GOOD)
 
 
 def _mirrors(lacking: list[str]) -> Finding:

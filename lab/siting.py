@@ -79,7 +79,8 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
         box_url=built.file.as_uri(),
         rootfs=str(built.rootfs),
         payload=str(tree),
-        seed_hook=f"{built.seed_hook} {images}" if images else "",
+        seed_hook=f"{built.seed_hook} {images}",
+        seed=str(images),
     )
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.cache import MANIFEST, Cache, CacheError, Entry, user_of
+from lab.cache import MANIFEST, Cache, CacheError, Entry, check_around
 from lab.errors import LabError
+from lab.usage import forget, mounted_by, remember
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def entry(tmp_path: Path) -> Entry:
 def builder(folder: Path) -> Mapping[str, object]:
     (folder / "bin").mkdir()
     (folder / "bin/tool").write_text("tool")
+    (folder / "bin/tool").chmod(0o755)
     (folder / "link").symlink_to("bin/tool")
     return {"tool": "1.0"}
 
@@ -66,7 +68,8 @@ def test_a_built_entry_says_what_it_holds(entry: Entry) -> None:
     assert path == entry.path
     assert entry.manifest["versions"] == {"tool": "1.0"}
     assert entry.manifest["inputs"] == {"input": "1"}
-    assert list(entry.manifest["files"]) == ["bin/tool"]
+    assert list(entry.manifest["files"]) == ["bin/tool", "link"]
+    assert entry.manifest["files"]["link"] == {"link": "bin/tool"}
     assert entry.manifest["files"]["bin/tool"]["size"] == 4
     entry.check(deep=True)
 
@@ -104,9 +107,29 @@ def _become_a_folder(path: Path) -> None:
     (path / "bin/tool").mkdir()
 
 
+def _forbid(path: Path) -> None:
+    (path / "bin/tool").chmod(0o600)
+
+
+def _lose_link(path: Path) -> None:
+    (path / "link").unlink()
+
+
+def _turn_link(path: Path) -> None:
+    (path / "link").unlink()
+    (path / "link").symlink_to("bin")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
-    [(_truncate, "bin/tool: 2 bytes, was 4"), (_delete, "bin/tool: missing"), (_become_a_folder, "no regular file")],
+    [
+        (_truncate, "bin/tool: 2 bytes, was 4"),
+        (_delete, "bin/tool: missing"),
+        (_become_a_folder, "no regular file"),
+        (_forbid, "bin/tool: permissions 600, were 755"),
+        (_lose_link, "link: missing"),
+        (_turn_link, r"link: points to bin\n"),
+    ],
 )
 def test_damage_is_named_and_the_next_build_repairs_it(entry: Entry, damage: object, said: str) -> None:
     entry.build(builder)
@@ -256,16 +279,61 @@ def test_an_entry_that_a_machine_uses_is_not_replaced(entry: Entry, tmp_path: Pa
         assert machine.stdout is not None
         if machine.stdout.readline() != "up\n":
             pytest.skip("this kernel or file system has no overlay")
-        assert user_of(path)
+        assert mounted_by(path)
         with pytest.raises(CacheError, match="still uses it"):
             entry.build(builder, refresh=True)
         entry.check(deep=True)
     finally:
         machine.communicate("\n", timeout=10)
-    assert user_of(path) == ""
+    assert mounted_by(path) == ""
     entry.build(builder, refresh=True)
 
 
 def test_the_manifest_is_plain_json(entry: Entry) -> None:
     entry.build(builder)
     assert json.loads((entry.path / MANIFEST).read_text())["key"] == entry.key
+
+
+def test_a_part_of_an_entry_is_as_whole_as_the_entry(entry: Entry) -> None:
+    part = entry.build(builder) / "bin"
+    check_around(part)
+    (part / "tool").write_text("to")
+    with pytest.raises(CacheError, match="bin/tool: 2 bytes, was 4"):
+        check_around(part)
+    shutil.rmtree(part)
+    with pytest.raises(CacheError, match=f"{part} is gone"):
+        check_around(part)
+
+
+@pytest.fixture
+def halted(entry: Entry, tmp_path: Path) -> Path:
+    """The folder of a lab that is off and was made from the entry."""
+    state = tmp_path / "clöne/.lab/ha"
+    state.mkdir(parents=True)
+    (state / "site.json").write_text("{}")
+    remember(entry.root, "ha-012345", state, [entry.build(builder) / "bin"])
+    return state
+
+
+def test_what_a_halted_lab_was_made_from_is_not_replaced(entry: Entry, halted: Path) -> None:
+    with pytest.raises(CacheError, match=f"the lab of {halted} still uses it") as caught:
+        entry.build(builder, refresh=True)
+    assert "./inv destroy" in caught.value.hint
+    other = Cache(entry.root).entry("kind", "thing", {"input": "2"})
+    other.build(builder)
+    other.build(builder, refresh=True)
+
+
+def test_what_a_destroyed_lab_was_made_from_may_be(entry: Entry, halted: Path) -> None:
+    (halted / "site.json").unlink()
+    entry.build(builder, refresh=True)
+    (halted / "site.json").write_text("{}")
+    forget(entry.root, "ha-012345")
+    entry.build(builder, refresh=True)
+
+
+def test_a_note_that_cannot_be_read_protects_all(entry: Entry, halted: Path) -> None:
+    note = next((entry.root / "labs").iterdir())
+    note.write_text("{")
+    with pytest.raises(CacheError, match=f"a lab whose note {note} is damaged"):
+        entry.build(builder, refresh=True)

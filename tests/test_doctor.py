@@ -26,6 +26,13 @@ PUBLIC = parse("machine: {box: {name: debian/bookworm64}, memory: 512}\nnodes: [
 GIB = 2**30
 
 
+@pytest.fixture(autouse=True)
+def nothing_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
+    """A cache of the test's own."""
+    monkeypatch.setenv("HALAB_CACHE", str(tmp_path))
+    return Cache(tmp_path)
+
+
 def finding(subject: str) -> Finding:
     """One finding about a lab of containers."""
     return next(found for found in examine(DEFINITION, "lxc") if found.subject == subject)
@@ -58,14 +65,13 @@ def test_an_unavailable_source_of_kubernetes_is_bad_and_told() -> None:
 
 
 @pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
+def cache(nothing_built: Cache, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """An empty cache, on a host whose mirrors do not answer."""
-    monkeypatch.setenv("HALAB_CACHE", str(tmp_path))
     monkeypatch.setattr(doctor, "configured", list)
     monkeypatch.setattr(doctor, "silent", lambda asked: {"http://m.test/debian": "Connection refused"})
     monkeypatch.setattr(doctor, "HELPER", "/")
     monkeypatch.setattr(doctor, "_vagrant", lambda provider: Finding("Vagrant", "not asked", Grade.GOOD))
-    return Cache(tmp_path)
+    return nothing_built
 
 
 def built(entry: Entry | None) -> Entry:
@@ -219,6 +225,30 @@ def test_everything_a_lab_needs_is_looked_at() -> None:
         "overlay",
         "memory",
         "disk",
+        "cache",
         "mirrors",
         "Kubernetes",
     ]
+
+
+def test_a_cache_that_is_whole_says_how_much_it_holds(nothing_built: Cache) -> None:
+    assert finding("cache").seen == "empty"
+    for name in ("one", "two"):
+        nothing_built.entry("box", name, {}).build(_a_file)
+    assert finding("cache") == Finding("cache", "2 entries, 0.0 GiB, whole", Grade.GOOD)
+
+
+def test_damage_that_hides_behind_size_and_time_is_found(nothing_built: Cache) -> None:
+    file = nothing_built.entry("box", "one", {}).build(_a_file) / "file"
+    before = file.stat()
+    file.write_text("TEXT")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = finding("cache")
+    assert found.grade is Grade.BAD
+    assert str(file.parent) in found.seen
+    assert "file: contents changed" in found.seen
+
+
+def _a_file(folder: Path) -> dict[str, object]:
+    (folder / "file").write_text("text")
+    return {}

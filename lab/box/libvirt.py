@@ -63,7 +63,6 @@ class Box:
     version: str
     url: str
     image: Path
-    manifest: Mapping[str, object]
 
 
 def command_line(kubernetes: str) -> str:
@@ -98,14 +97,13 @@ def build(
         raise LabError("building the box needs root", "run the command as root, or name a public box in machine.box")
     space = SPACE + (3 * _size(payload) if payload is not None else 0)
     path = wanted.build(
-        lambda folder: _make(folder, wanted, provision, sink, command_line(kubernetes), payload), refresh, space
+        lambda folder: _make(folder, wanted, provision, sink, command_line(kubernetes), payload), refresh, space, sink
     )
     return Box(
         name=box_name(wanted),
         version=BOX_VERSION,
         url=(path / "catalogue.json").as_uri(),
         image=path / "box.img",
-        manifest=wanted.manifest,
     )
 
 

@@ -59,7 +59,6 @@ class Box:
     file: Path
     rootfs: Path
     seed_hook: Path
-    manifest: Mapping[str, object]
 
 
 def entry(cache: Cache, provision: Path) -> Entry:
@@ -79,7 +78,6 @@ def build(cache: Cache, provision: Path, sink: LineSink, refresh: bool = False) 
         file=path / "lab.box",
         rootfs=path / "rootfs",
         seed_hook=path / "lxc-seed",
-        manifest=wanted.manifest,
     )
 
 

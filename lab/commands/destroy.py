@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab import console
+from lab.cache import Cache
 from lab.command import LineSink
 from lab.context import find
 from lab.definition import load
@@ -16,11 +17,12 @@ from lab.providers import choice
 from lab.providers.remains import Remains
 from lab.state import State
 from lab.topology import derive
+from lab.usage import forget
 
 Found = TypeVar("Found")
 
 #: What an ``up`` wrote that is of no use without the machines.
-MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "stage", "faults.json", "vagrant", ".vagrant")
+MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "stage", "faults.json", "borrowed", "vagrant", ".vagrant")
 
 
 def run(name: str, definition: str, *, everything: bool) -> None:
@@ -50,6 +52,7 @@ def remove(state: State, sink: LineSink) -> list[str]:
         # Never brought up, or somebody removed the lab's folder: what there may be is still known by the lab's names.
         removed = Remains(state.identity, site, topology.definition if topology else None).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
+    forget(Cache.default().root, state.identity.prefix)
     for unfinished in state.folder.glob(".*.new"):
         unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
     for name in MADE_BY_UP:

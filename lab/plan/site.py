@@ -13,9 +13,10 @@ class Site:
 
     ``driver`` is kvm or qemu for libvirt, "" for lxc; ``interface`` is the machines' interface in the lab's network;
     ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
-    where there is none; ``seed_hook`` is the command that gives a new container its images. For libvirt, ``daemon`` is
-    system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and ``image`` the box's disk on
-    this host ("" = Vagrant brings a public box). All fields but the identity are plain text, so that it can be stored.
+    where there is none; ``seed_hook`` is the command that gives a new container its images, which lie in ``seed``. For
+    libvirt, ``daemon`` is system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and
+    ``image`` the box's disk on this host ("" = Vagrant brings a public box). All fields but the identity are plain
+    text, so that it can be stored.
     """
 
     identity: Identity
@@ -28,6 +29,7 @@ class Site:
     rootfs: str = ""
     payload: str = ""
     seed_hook: str = ""
+    seed: str = ""
     libvirt_uri: str = ""
     daemon: str = ""
     emulator: str = ""
