@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import LineSink, Result, Stream, run
+from lab.errors import LabError
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,12 @@ class Channel:
     control_dir: Path
 
     def ssh(self, machine: str, *options: str) -> list[str]:
-        """The ssh command line up to and including the machine's name; ``options`` win over what is usual here."""
+        """The ssh command line up to and including the machine's name; ``options`` win over what is usual here.
+
+        Makes the folder of shared connections, which a restart of the host takes away. Raises LabError when it is not
+        this user's own.
+        """
+        self._own_control_dir()
         return [
             *self.enter,
             "ssh",
@@ -38,6 +46,22 @@ class Channel:
             "ControlPersist=60",
             machine,
         ]
+
+    def _own_control_dir(self) -> None:
+        """Whoever can write there could hand us a connection to a machine of theirs."""
+        folder = self.control_dir
+        try:
+            for path in (folder.parent, folder):
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            strange = [path for path in (folder.parent, folder) if not _private(path)]
+        except OSError as error:
+            hint = "ssh needs a folder of its own there"
+            raise LabError(f"no folder for ssh's shared connections: {error}", hint) from error
+        if strange:
+            raise LabError(
+                f"somebody else may write in {strange[0]}: no place for ssh's shared connections",
+                "remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+            )
 
     def forget(self, machine: str) -> None:
         """Close the shared connection to a machine that is gone or about to go: the next command opens a new one.
@@ -105,6 +129,12 @@ class Machine:
             label=f"{shlex.join(argv)} (on {self.name})",
             stdin=stdin,
         )
+
+
+def _private(folder: Path) -> bool:
+    """Is this user the only one who may write there?"""
+    status = folder.stat()
+    return status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o022
 
 
 def whole(script: str) -> str:

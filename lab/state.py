@@ -51,6 +51,20 @@ class State:
             raise LabError(f"{file} is damaged: {error}", f"write one of {', '.join(Stage)} into it") from error
 
     @property
+    def borrowed(self) -> str:
+        """The definition whose load balancer the lab has instead of its own, while a bench compares them; else ""."""
+        file = self.folder / "borrowed"
+        return file.read_text().strip() if file.is_file() else ""
+
+    def borrow_settings(self, name: str) -> None:
+        """The lab is about to get another definition's load balancer."""
+        self.write("borrowed", f"{name}\n")
+
+    def return_settings(self) -> None:
+        """The lab has its own load balancer again."""
+        (self.folder / "borrowed").unlink(missing_ok=True)
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's credential, readable by its owner only."""
         return self.folder / "kubeconfig"
@@ -65,8 +79,8 @@ class State:
         """Shared ssh connections; not in the folder, because a socket's path may have 107 characters only (unix(7))."""
         if os.geteuid() == 0:
             return Path("/run/halab") / self.identity.prefix
-        own = os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/halab-{os.geteuid()}"
-        return Path(own) / "halab" / self.identity.prefix
+        own = os.environ.get("XDG_RUNTIME_DIR")
+        return (Path(own) / "halab" if own else Path(f"/tmp/halab-{os.geteuid()}")) / self.identity.prefix
 
     def load_site(self) -> Site | None:
         """The site that the lab was made for, or None before its first ``up``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.command import CommandError, CommandTimeout
+from lab.errors import LabError
 from lab.machine import Channel, Machine
 from lab.waiting import wait_for
 
@@ -32,8 +33,13 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "log"
 
 
+def connections() -> Path:
+    """Where ssh's shared connections lie, beside the log of the ``log`` fixture."""
+    return Path(os.environ["SSH_LOG"]).parent / "labs" / "x"
+
+
 def machine(name: str = "master1", enter: tuple[str, ...] = ()) -> Machine:
-    return Machine(name, Channel(enter, Path("/lab/ssh_config"), Path("/run/halab/x")))
+    return Machine(name, Channel(enter, Path("/lab/ssh_config"), connections()))
 
 
 AWKWARD = ["a b", "it's", '"', "$HOME", "`id`", "*", "", "-n", "--", "ü", "a\nb", "\\"]
@@ -81,7 +87,7 @@ def test_every_script_has_a_deadline() -> None:
 def test_the_way_goes_through_the_labs_network_and_its_own_ssh_configuration(log: Path) -> None:
     assert machine(enter=("env", "INSIDE=1")).run("echo $INSIDE").stdout == "1\n"
     assert "-F /lab/ssh_config" in log.read_text()
-    assert "ControlPath=/run/halab/x/%C" in log.read_text()
+    assert f"ControlPath={connections()}/%C" in log.read_text()
 
 
 def test_a_probe_has_a_connection_of_its_own(log: Path) -> None:
@@ -92,8 +98,42 @@ def test_a_probe_has_a_connection_of_its_own(log: Path) -> None:
     assert lines == ["a  b"]
     words = log.read_text().split()
     # Of several values ssh takes the first (ssh_config(5)).
-    assert words.index("ControlPath=none") < words.index("ControlPath=/run/halab/x/%C")
+    assert words.index("ControlPath=none") < words.index(f"ControlPath={connections()}/%C")
 
 
 def test_a_program_that_reads_its_input_does_not_eat_the_rest_of_the_script(log: Path) -> None:
     assert machine().run("cat\necho after\n").check().stdout == "after\n"
+
+
+@pytest.mark.usefixtures("log")
+def test_the_folder_of_shared_connections_is_made_again_after_a_restart_of_the_host() -> None:
+    machine().run("true").check()
+    assert connections().stat().st_mode & 0o777 == 0o700
+    connections().rmdir()
+    machine().run("true").check()
+    assert connections().is_dir()
+
+
+@pytest.mark.usefixtures("log")
+def test_a_folder_of_somebody_elses_is_no_place_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections().mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: connections().stat().st_uid + 1)
+    with pytest.raises(LabError, match=f"somebody else may write in {connections().parent}"):
+        machine().run("true")
+
+
+@pytest.mark.usefixtures("log")
+@pytest.mark.parametrize("above", [False, True])
+def test_nor_is_one_where_others_may_write(above: bool) -> None:
+    connections().mkdir(parents=True)
+    folder = connections().parent if above else connections()
+    folder.chmod(0o777)
+    with pytest.raises(LabError, match=f"somebody else may write in {folder}:"):
+        machine().run("true")
+
+
+@pytest.mark.usefixtures("log")
+def test_where_no_such_folder_can_be_made_it_is_named() -> None:
+    connections().parent.write_text("in the way")
+    with pytest.raises(LabError, match=f"shared connections: .*{connections().parent}"):
+        machine().run("true")
