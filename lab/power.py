@@ -15,18 +15,27 @@ from lab.reach import wait_reachable
 from lab.stage import Stage
 from lab.timeline import Timeline
 
+Heal = Callable[[bool], object]
+
 
 def halt(lab: Lab, timeline: Timeline) -> list[str]:
-    """Shut all running machines down in good order, side by side; returns their names."""
-    running = [name for name, state in lab.provider.states().items() if state is MachineState.RUNNING]
-    for name in running:
+    """Shut all machines down in good order, side by side, those that stand still too; returns their names."""
+    states = lab.provider.states()
+    paused = [name for name, state in states.items() if state is MachineState.PAUSED]
+    on = [name for name, state in states.items() if state in (MachineState.RUNNING, MachineState.PAUSED)]
+    _each(paused, "unpause", lab.provider.unpause, timeline)
+    for name in on:
         lab.channel.forget(name)
-    _each(running, "shut down", lab.provider.stop, timeline)
-    return running
+    _each(on, "shut down", lab.provider.stop, timeline)
+    return on
 
 
-def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
-    """Switch on what is off, let go on what is paused, and wait until healthy; returns what was switched on."""
+def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> tuple[Status, list[str]]:
+    """Switch on what is off, let go on what is paused, and wait until healthy; returns what was switched on.
+
+    ``heal`` ends the faults that an interrupted verification left open: as in Bringup, it is called with False once the
+    machines run (with such a fault the lab may never be healthy), and with True once the lab is healthy.
+    """
     with timeline.phase("network"):
         lab.provider.prepare(timeline.line)
     states = lab.provider.states()
@@ -40,10 +49,13 @@ def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
     lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
     wait_reachable(lab.machines.values())
     step_clocks(lab, states, timeline)
+    heal(False)
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
         return lab.status(), [*paused, *off]
-    return settle(lab, timeline, RESUME_SECONDS), [*paused, *off]
+    status = settle(lab, timeline, RESUME_SECONDS)
+    heal(True)
+    return status, [*paused, *off]
 
 
 def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
@@ -84,7 +96,7 @@ def snapshots(lab: Lab) -> Snapshots:
 
 
 def _each(nodes: Sequence[str], phase: str, act: Callable[[str], None], timeline: Timeline) -> None:
-    """Do one thing to several machines side by side; every failure is waited for, the first is raised."""
+    """Do one thing to several machines side by side; every failure is waited for and told."""
 
     def one(node: str) -> None:
         with timeline.phase(phase, node):

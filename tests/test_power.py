@@ -15,6 +15,7 @@ from lab.bringup import Bringup
 from lab.context import Lab
 from lab.definition import parse
 from lab.identity import Identity
+from lab.machine import Channel
 from lab.plan.site import Site
 from lab.providers.base import Capability, MachineState
 from lab.stage import Stage
@@ -68,6 +69,9 @@ class FakeProvider:
     def start(self, node: str) -> None:
         self.done.append(f"start {node}")
 
+    def stop(self, node: str) -> None:
+        self.done.append(f"stop {node}")
+
     def unpause(self, node: str) -> None:
         self.done.append(f"unpause {node}")
 
@@ -118,6 +122,23 @@ def test_the_lab_is_asked_how_it_is_only_after_that(make: Make, monkeypatch: pyt
     monkeypatch.setattr(power, "settle", lambda *_: provider.done.append("settle"))
     power.resume(lab, Timeline(Deaf()))
     assert provider.done[-2:] == ["step w1", "settle"]
+
+
+def test_an_open_fault_is_healed_before_the_lab_must_be_well(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, provider = make({"w1": STOPPED})
+    lab.state.write("stage", Stage.WORKERS)
+    monkeypatch.setattr(power, "settle", lambda *_: provider.done.append("settle"))
+    power.resume(lab, Timeline(Deaf()), lambda settled: provider.done.append(f"heal {settled}"))
+    assert provider.done[-3:] == ["heal False", "settle", "heal True"]
+
+
+def test_a_machine_that_stands_still_is_halted_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, provider = make({"m1": PAUSED, "w1": STOPPED})
+    monkeypatch.setattr(Channel, "forget", lambda self, machine: None)
+    assert power.halt(lab, Timeline(Deaf())) == ["m1", "m2"]
+    assert provider.done.index("unpause m1") < provider.done.index("stop m1")
+    assert "stop m2" in provider.done
+    assert "stop w1" not in provider.done
 
 
 def test_clocks_that_went_on_are_left_alone(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

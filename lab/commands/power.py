@@ -36,8 +36,7 @@ def resume(name: str, definition: str) -> None:
     lab = open_lab(name, definition)
     with lab.state.lock(), console.Progress(f"lab {lab.identity.name}: resume") as progress:
         timeline = Timeline(progress)
-        status, started = resume_lab(lab, timeline)
-        heal_open(view(lab), console.say)
+        status, started = resume_lab(lab, timeline, lambda settled: heal_open(view(lab), console.say, cluster=settled))
     console.table(f"Lab {lab.identity.name} ({lab.provider.name})", *machines_table(status))
     console.say("")
     console.say(f"healthy; {len(started)} machines switched on; {timeline.elapsed:.1f} s", "green bold")
