@@ -32,7 +32,6 @@ class Capability(StrEnum):
     """What not every provider can do."""
 
     PAUSE = "pause"
-    SNAPSHOT = "snapshot"
     #: Machines have clocks of their own, which stand still while a machine is paused. (Containers have the host's.)
     OWN_CLOCK = "own-clock"
 
@@ -99,7 +98,7 @@ class Kept:
 
 @runtime_checkable
 class Snapshots(Protocol):
-    """What a provider with Capability.SNAPSHOT can do besides. A snapshot is of memory and disks.
+    """What a provider of virtual machines can do besides. A snapshot is of memory and disks.
 
     ``node`` is the machine that it is of, "" for the whole lab.
     """

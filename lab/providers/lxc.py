@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.command import LineSink, Note, Result, run, shown
+from lab.contained import contained
 from lab.identity import Identity
 from lab.parallel import workers
 from lab.providers.base import Capability, MachineState
@@ -69,7 +70,9 @@ class LxcProvider:
             return
         for node in wanted:
             self._adopt(node, sink)
-        vagrant = LabVagrant(self.identity.state, self.enter(), environment(self.identity.state, self.name))
+        # A Vagrant that outlived a killed ``up`` would go on making containers beside the next ``up`` or ``destroy``.
+        prefix = contained(self.enter(), privileged=False)
+        vagrant = LabVagrant(self.identity.state, prefix, environment(self.identity.state, self.name))
         vagrant.up_all(wanted, self.name, sink)
 
     def states(self) -> dict[str, MachineState]:
@@ -117,11 +120,12 @@ class LxcProvider:
 
     def remove_all(self, sink: LineSink) -> list[str]:
         """Kill and remove every container of this lab, then its network."""
-        containers = self._containers()
-        if containers:
+        self._end_strays()
+        removed: list[str] = []
+        while containers := self._containers():  # again: a killed ``up`` may have been making one just now
             self.network.ensure()  # without the namespace LXC cannot be asked about what runs in it
-        with workers(len(containers)) as pool:
-            removed = list(pool.map(self._remove_container, containers))
+            with workers(len(containers)) as pool:
+                removed += pool.map(self._remove_container, containers)
         if self.network.remove():
             removed.append(f"network namespace {self.network.name}")
         notes = self.identity.state / ".vagrant"
@@ -130,6 +134,13 @@ class LxcProvider:
         for line in removed:
             sink(f"removed {line}")
         return removed
+
+    def _end_strays(self) -> None:
+        """End what a killed ``up`` left at work in the lab's network, such as an lxc-create that is filling a folder.
+
+        LXC's monitors stay: without them nobody could tell LXC to kill their containers.
+        """
+        self.network.end([pid for pid in self.network.pids() if not _monitors(pid)])
 
     def _remove_container(self, folder: Path) -> str:
         """Kill one container and delete its folder; works on half-made ones too."""
@@ -163,3 +174,11 @@ class LxcProvider:
     def _lxc(self, verb: str, *args: str, timeout: float = 60.0) -> Result:
         command = [f"lxc-{verb}", "--lxcpath", str(self.lxc_path), *args]
         return run([*self.enter(), *command], timeout=timeout, label=shown([f"lxc-{verb}", *args]))
+
+
+def _monitors(pid: int) -> bool:
+    """Is the process LXC's own, one that stands by a container? (LXC puts these into control groups of their own.)"""
+    try:
+        return "/lxc.monitor." in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False  # it has ended

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -67,20 +68,23 @@ class NetworkNamespace:
             return []
         return [int(pid) for pid in run(["ip", "netns", "pids", self.name]).check().stdout.split()]
 
+    def end(self, pids: Sequence[int]) -> None:
+        """Kill processes that live inside. Raises LabError, before any is, when this program is one of them."""
+        if os.getpid() in pids:
+            raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it ended by itself between the listing and now
+
     def remove(self) -> bool:
         """End what still runs inside, then remove the namespace with all in it; False when there was none."""
         if not self.exists:
             leftover = self.path.exists()
             self.path.unlink(missing_ok=True)
             return leftover
-        inside = self.pids()
-        if os.getpid() in inside:
-            raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
-        for pid in inside:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # it ended by itself between the listing and now
+        self.end(self.pids())
         run(["ip", "netns", "delete", self.name]).check()
         return True
 

@@ -204,10 +204,10 @@ def _unpause(view: LabView, node: str) -> None:
         clocks.step([view.machines[node]])
 
 
-#: name → (do, undo, what the provider must be able to do)
-MACHINE: dict[str, tuple[Callable[[LabView, str], None], Callable[[LabView, str], None], frozenset[Capability]]] = {
-    "power-cut": (_cut, _start, frozenset()),
-    "pause": (_pause, _unpause, frozenset({Capability.PAUSE})),
+#: name → (do, undo)
+MACHINE: dict[str, tuple[Callable[[LabView, str], None], Callable[[LabView, str], None]]] = {
+    "power-cut": (_cut, _start),
+    "pause": (_pause, _unpause),
 }
 
 
@@ -216,13 +216,8 @@ def make(name: str, node: str) -> Fault:
     if name in SCRIPTS:
         return ScriptFault(name, node, SCRIPTS[name])
     if name in MACHINE:
-        change, undo, _ = MACHINE[name]
+        change, undo = MACHINE[name]
         return MachineFault(name, node, change, undo)
     if name == "test-pods":
         return TestPods(node)
     raise UsageError(f"no such fault: {name}", f"there are: {', '.join(sorted([*SCRIPTS, *MACHINE]))}")
-
-
-def possible(capabilities: frozenset[Capability]) -> list[str]:
-    """The faults that a provider with these capabilities can make."""
-    return [*SCRIPTS, *(name for name, (_, _, needs) in MACHINE.items() if needs <= capabilities)]

@@ -45,9 +45,7 @@ class LibvirtProvider:
     nodes: tuple[str, ...]
     box: BoxImage | None = None
     name: str = "libvirt"
-    capabilities: frozenset[Capability] = field(
-        default=frozenset({Capability.PAUSE, Capability.SNAPSHOT, Capability.OWN_CLOCK})
-    )
+    capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE, Capability.OWN_CLOCK}))
 
     def prepare(self, sink: LineSink) -> None:
         """Daemon, networks, storage pool, the box's image; and what an interrupted ``up`` left is mended."""
