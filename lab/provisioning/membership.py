@@ -15,6 +15,9 @@ FORGET = KUBERNETES / "forget-member.sh"
 CLEAN = KUBERNETES / "clean.sh"
 FINISH = KUBERNETES / "finish.sh"
 
+#: What a message calls the question for etcd's quorum.
+HEALTH = "etcd health"
+
 
 def mint(machine: Machine, node: Node) -> dict[str, str]:
     """A fresh credential for ``node`` to join with, as environment variables, from a healthy control plane."""
@@ -39,6 +42,12 @@ def finish(machine: Machine) -> list[str]:
     return done.check().stdout.splitlines()
 
 
+def has_quorum(member: Machine) -> bool:
+    """Does a member's etcd read through a majority of the members? (Its own /health; kubeadm has it on port 2381.)"""
+    asked = member.run("curl --silent --fail --max-time 5 http://127.0.0.1:2381/health", timeout=15.0, label=HEALTH)
+    return asked.ok and '"true"' in asked.stdout
+
+
 def leave(machine: Machine) -> None:
     """Take a machine out of whatever cluster it was in."""
-    machine.run(CLEAN.read_text() + "\nclean\n", timeout=120.0, label="clean").check()
+    machine.run("set -euo pipefail\n" + CLEAN.read_text() + "\nclean\n", timeout=120.0, label="clean").check()

@@ -11,7 +11,7 @@ from lab.command import Note
 from lab.errors import LabError
 from lab.machine import Machine
 from lab.parallel import gather, workers
-from lab.provisioning.membership import leave
+from lab.provisioning.membership import has_quorum, leave
 from lab.provisioning.step import Script
 from lab.provisioning.work import Work
 from lab.stage import Stage
@@ -35,16 +35,16 @@ class Provisioner:
     scripts: Mapping[tuple[str, str], Script]
     timeline: Timeline
 
-    def run(self, stage: Stage, seen: Mapping[str, Observation], *, again: bool = False) -> list[str]:
+    def run(self, stage: Stage, seen: Mapping[str, Observation]) -> list[str]:
         """Bring all machines to ``stage``; returns what was done, as "NODE STEP".
 
-        ``seen`` tells which steps each machine has been through; ``again`` runs the steps that may be repeated even so.
+        ``seen`` tells which steps each machine has been through.
         Raises CommandError of the first step that failed, once the others that were under way have ended.
         """
         if stage is Stage.MACHINES:
             return []
         members = {name for name, observation in seen.items() if observation.get("joined")}
-        work = Work(self.machines, self.scripts, self.timeline, seen, again, members)
+        work = Work(self.machines, self.scripts, self.timeline, seen, members)
         with workers(len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
             if stage is Stage.LOADBALANCER:
@@ -98,10 +98,13 @@ class Provisioner:
                 )
         except WaitTimeout:
             half = [node.name for node in self.topology.masters if work.half_joined(node)]
-            if not half:
+            quorum = any(has_quorum(self.machines[node.name]) for node in members)
+            if quorum or not half:
+                though = "etcd has its quorum" if quorum else "they are members"
                 raise LabError(
-                    f"no apiserver answers on {', '.join(node.name for node in members)}, though they are members",
-                    "./inv status and ./inv logs help to find out why; ./inv destroy, then ./inv up, begins afresh",
+                    f"no apiserver answers on {', '.join(node.name for node in members)}, though {though}",
+                    "./inv up waits again; ./inv status and ./inv logs help to find out why; "
+                    "./inv destroy, then ./inv up, begins afresh",
                 ) from None
             lost = f"etcd has lost its quorum: {', '.join(half)} was added and never started. Starting again from init"
             self.timeline.line(Note(lost))

@@ -19,15 +19,14 @@ from lab.topology import Node
 class Work:
     """What each machine still has to do in one run, and what was done so far.
 
-    ``seen`` is what was observed of each machine before the run, ``members`` who was in the cluster then; ``again``
-    runs the steps that may be repeated even so; ``done`` is filled with "NODE STEP".
+    ``seen`` is what was observed of each machine before the run, ``members`` who was in the cluster then; ``done`` is
+    filled with "NODE STEP".
     """
 
     machines: Mapping[str, Machine]
     scripts: Mapping[tuple[str, str], Script]
     timeline: Timeline
     seen: Mapping[str, Observation]
-    again: bool
     members: set[str]
     done: list[str] = field(default_factory=list)
 
@@ -95,7 +94,7 @@ class Work:
             once = name in ("init", "join")
             if once and self.joined(node):
                 continue
-            if not once and not self.again and recorded.get(name) == script.digest:
+            if not once and recorded.get(name) == script.digest:
                 continue
             run_step(self.machines[node.name], script, self.timeline, env)
             self.done.append(f"{node.name} {name}")

@@ -103,12 +103,14 @@ def _name(script: str, args: Sequence[str], label: str | None) -> str:
         return "forget"
     if script == membership.FINISH.read_text():
         return "finish"
-    if script.startswith(membership.CLEAN.read_text()):
+    if membership.CLEAN.read_text() in script:
         return "clean"
     if script.startswith("ip "):
         return "vip"
     if "/readyz" in script:
         return "readyz"
+    if label == membership.HEALTH:
+        return "etcd health"
     return script.splitlines()[-1].removeprefix("step ")
 
 

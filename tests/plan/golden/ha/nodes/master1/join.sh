@@ -34,7 +34,10 @@ clean() {
   mounted=$(awk '$2 ~ "^/var/lib/kubelet/" {print $2}' /proc/self/mounts)
   for id in $mounted; do umount -l "$id"; done
   rm -rf /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/tmp /etc/kubernetes/*.conf
-  find /var/lib/etcd /var/lib/kubelet -mindepth 1 -delete
+  local folder
+  for folder in /var/lib/etcd /var/lib/kubelet; do
+    [ ! -d "$folder" ] || find "$folder" -mindepth 1 -delete
+  done
   # Last of all: a clean-up that is killed is begun again.
   rm -f /var/lib/halab/joined /var/lib/halab/began
 }
