@@ -273,20 +273,22 @@ class Stream:
         self._errors: deque[str] = deque(maxlen=TAIL_LINES)
         self._process = _start(argv, self.command, stdin)
         # Hours of a probe's lines are the sink's to keep.
+        self._reader = _Reader(sink, keep=False)
         self._threads = [
-            _Reader(sink, keep=False).start(self._process.stdout),
+            self._reader.start(self._process.stdout),
             _Reader(self._errors.append, keep=False).start(self._process.stderr),
         ]
 
     @property
     def alive(self) -> bool:
-        """Is the command still running?"""
-        return self._process.poll() is None
+        """Is the command still running, and its lines still taken?"""
+        return self._process.poll() is None and self._reader.failure is None
 
     @property
     def errors(self) -> str:
-        """The last lines of its error output."""
-        return "\n".join(self._errors)
+        """The last lines of its error output, and why its lines are no longer taken if that is so."""
+        failure = self._reader.failure
+        return "\n".join([*self._errors, *([f"its lines could not be kept: {failure}"] if failure else [])])
 
     def stop(self) -> int:
         """End the command and return its status (negative: the signal that ended it)."""

@@ -49,10 +49,11 @@ def warn(text: str) -> None:
 
 
 def fail(error: LabError) -> None:
-    """An expected failure: what, where, what to do."""
-    err.print(Text("error: ", style="red bold"), Text(error.message), sep="")
-    if error.hint:
-        err.print(Text(f"  → {error.hint}", style="cyan"))
+    """An expected failure, and those beside it: what, where, what to do."""
+    for one in (error, *error.others):
+        err.print(Text("error: ", style="red bold"), Text(one.message), sep="")
+        if one.hint:
+            err.print(Text(f"  → {one.hint}", style="cyan"))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> None:

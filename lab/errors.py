@@ -21,7 +21,10 @@ class ExitStatus(IntEnum):
 
 
 class LabError(Exception):
-    """An expected failure. ``message`` says what failed and where, ``hint`` what the reader can do about it."""
+    """An expected failure. ``message`` says what failed and where, ``hint`` what the reader can do about it.
+
+    ``others`` are failures of what was done at the same time, to be told as well.
+    """
 
     status: ExitStatus = ExitStatus.FAIL
 
@@ -29,6 +32,7 @@ class LabError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.others: list[LabError] = []
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lab.command import TERM_GRACE, end_all
+from lab.errors import LabError
 
 
 @contextmanager
@@ -32,10 +33,17 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def gather(futures: Sequence[Future[Any]]) -> None:
-    """Wait for all, then raise the first failure: nothing goes on in the background after an error was shown."""
-    errors = [error for error in (future.exception() for future in futures) if error is not None]
-    if errors:
-        raise errors[0]
+    """Wait for all, then raise the first failure: nothing goes on in the background after an error was shown.
+
+    Of failures for which somebody can do something (LabError) the others come with the first.
+    """
+    errors = list(dict.fromkeys(error for error in (future.exception() for future in futures) if error is not None))
+    if not errors:
+        return
+    first, *others = errors
+    if isinstance(first, LabError):
+        first.others += [error for error in others if isinstance(error, LabError)]
+    raise first
 
 
 def _end(threads: list[threading.Thread]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -24,6 +25,13 @@ VERBATIM = ("ssh", "kubectl", "enter")
 
 #: Options of our own that may stand before the words that are handed on.
 OWN_OPTIONS = ("--lab", "--definition")
+
+
+#: Failures that are the host's and not the program's, and what to do about them.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+FREE_SPACE = "free some space, for this project and for its cache (HALAB_CACHE, or ~/.cache/halab), then try again"
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+ASK_OWNER = "whoever runs this must be able to write there: what root made is root's (.lab/NAME, ~/.cache/halab)"
 
 
 class LabProgram(Program):
@@ -127,9 +135,21 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitStatus.GOOD)
+    except OSError as error:
+        trouble = host_trouble(error)
+        return _failed(trouble) if trouble is not None else _fault(error)
     except Exception as error:  # noqa: BLE001  the outermost layer: everything that escapes is a fault of the program
         return _fault(error)
     return int(ExitStatus.GOOD)
+
+
+def host_trouble(error: OSError) -> LabError | None:
+    """What a host whose disk is full or whose files are somebody else's keeps this program from; None for all else."""
+    if error.errno in DISK_FULL:
+        return LabError(f"{error.filename or 'a file could not be written'}: {error.strerror}", FREE_SPACE)
+    if error.errno in FORBIDDEN and error.filename is not None:
+        return LabError(f"{error.filename}: {error.strerror}", ASK_OWNER)
+    return None
 
 
 def _failed(error: LabError) -> int:

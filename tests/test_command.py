@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -246,3 +247,12 @@ class TestStream:
         wait_for("both lines", lambda: list(lines), lambda seen: len(seen) == 2, seconds=5)
         stream.stop()
         assert lines == ["a", "b"]
+
+    def test_one_whose_lines_cannot_be_kept_counts_as_ended_and_says_why(self) -> None:
+        def full(_line: str) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        stream = Stream(["sh", "-c", "echo tick; sleep 60"], full)
+        wait_for("its end", lambda: stream.alive, lambda alive: not alive, seconds=5)
+        stream.stop()
+        assert stream.errors == "its lines could not be kept: [Errno 28] No space left on device"

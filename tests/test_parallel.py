@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from lab.command import run
-from lab.parallel import workers
+from lab.console import fail as fail_on_console
+from lab.errors import LabError
+from lab.parallel import gather, workers
 
 PROGRAM = """
 import sys
@@ -56,3 +58,18 @@ def test_an_interrupt_ends_every_threads_command(tmp_path: Path) -> None:
         for pid in map(int, (tmp_path / name).read_text().split()):
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
+
+
+def test_every_failure_that_somebody_can_mend_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(name: str) -> None:
+        raise LabError(f"{name} is ill", f"look at {name}")
+
+    with workers(3) as pool:
+        ill = pool.submit(fail, "m2")
+        with pytest.raises(LabError, match="m2 is ill") as caught:
+            gather([ill, pool.submit(ill.result), pool.submit(fail, "m3"), pool.submit(len, "fine")])
+    fail_on_console(caught.value)
+    said = capsys.readouterr().err
+    assert said.count("m2 is ill") == 1, "once, though another waited for it"
+    assert "m3 is ill" in said
+    assert "look at m3" in said

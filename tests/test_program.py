@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -102,6 +103,10 @@ FAILURES: list[tuple[Exception | BaseException, int, str]] = [
     (UsageError("no such machine"), 64, "no such machine"),
     (Exit("as asked", code=3), 3, "as asked"),
     (KeyError("oops"), 70, "a fault of the program"),
+    (OSError(errno.ENOSPC, "No space left on device"), 1, "free some space"),
+    (PermissionError(errno.EACCES, "Permission denied", "/lab/lock"), 1, "error: /lab/lock: Permission denied"),
+    (PermissionError(errno.EPERM, "Operation not permitted"), 70, "a fault of the program"),
+    (OSError(errno.EBADF, "Bad file descriptor"), 70, "a fault of the program"),
     (KeyboardInterrupt(), 130, "interrupted"),
     (SystemExit(ExitStatus.FAIL), 1, ""),
 ]

@@ -78,8 +78,9 @@ class Probes:
 
     def stop(self) -> None:
         """End all probes; one that had ended before is noted, for whoever reads an *unknown* later."""
-        for key, (node, stream) in self._streams.items():
-            if not stream.alive:
-                self.history.add("note", source=node, text=f"the probe '{key}' had ended: {stream.errors}")
+        ended = [(key, node, stream) for key, (node, stream) in self._streams.items() if not stream.alive]
+        for _, stream in self._streams.values():
             stream.stop()
         self._streams.clear()
+        for key, node, stream in ended:
+            self.history.add("note", source=node, text=f"the probe '{key}' had ended: {stream.errors}")
