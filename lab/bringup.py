@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.cache import Cache, CacheError, check_around
+from lab.cluster.observation import Observation
 from lab.cluster.status import Status
 from lab.context import Lab, assemble
 from lab.definition import Definition, load
@@ -22,6 +24,7 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
+from lab.usage import forget, remember
 
 #: What may change in the definition of a running lab: the steps of these parts run again. All else is fixed.
 CHANGEABLE = frozenset({"keepalived", "haproxy"})
@@ -71,22 +74,22 @@ class Bringup:
             )
         if known is not None and self.refresh:
             self._refuse_refresh(known)
+            forget(Cache.default().root, self.state.identity.prefix)
         if known is not None and not self.refresh:
             if self.stage.has_kubernetes and not known.payload:
                 raise UsageError(
                     f"the machines of lab {self.state.identity.name} were made without Kubernetes",
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up without --until",
                 )
-            self._refuse_lost_cache(known)
-            return known
-        return make_site(
-            self.definition, self.state.identity, self.wanted, self.stage, self.timeline, refresh=self.refresh
-        )
+            if self._stands_well(known):
+                return known
+            forget(Cache.default().root, self.state.identity.prefix)
+        wanted = known.provider if known is not None else self.wanted
+        return make_site(self.definition, self.state.identity, wanted, self.stage, self.timeline, refresh=self.refresh)
 
     def _refuse_refresh(self, known: Site) -> None:
         """Machines stand on the very files that would be built anew: they would change below their feet."""
-        states = assemble(self.definition, self.state, known).provider.states()
-        there = [name for name, state in states.items() if state is not MachineState.ABSENT]
+        there, _ = self._machines(known)
         if there:
             raise UsageError(
                 f"--refresh would build anew what machines of lab {self.state.identity.name} are made of: "
@@ -94,25 +97,44 @@ class Bringup:
                 f"./inv destroy --lab {self.state.identity.name} first",
             )
 
-    def _refuse_lost_cache(self, site: Site) -> None:
-        """Machines stand on the cache they were made from: without it they do not start, and LXC would not say why."""
-        lost = [path for path in (site.rootfs, site.payload) if path and not Path(path).is_dir()]
-        if lost:
-            raise LabError(
-                f"lab {self.state.identity.name} was made from {lost[0]}, which is gone",
-                f"./inv destroy --lab {self.state.identity.name}, then ./inv up builds it anew",
-            )
+    def _stands_well(self, known: Site) -> bool:
+        """Is what the machines are made from still as it was built? Where there is no machine yet it may be built anew.
+
+        Raises LabError when machines stand on something that is damaged or gone.
+        """
+        there, absent = self._machines(known)
+        try:
+            for path in stood_on(known, new=bool(absent)):
+                check_around(path)
+        except CacheError as error:
+            if there:
+                raise LabError(
+                    f"machines of lab {self.state.identity.name} are made from what is damaged: {error.message}",
+                    f"./inv destroy --lab {self.state.identity.name}, then ./inv up builds it anew",
+                ) from error
+            return False
+        return True
+
+    def _remember(self, site: Site) -> None:
+        """Tell the cache what must not change as long as this lab lives."""
+        if paths := stood_on(site, new=False):
+            remember(Cache.default().root, self.state.identity.prefix, self.state.folder, paths)
+
+    def _machines(self, known: Site) -> tuple[list[str], list[str]]:
+        """The machines that there are, and those that there are not."""
+        states = assemble(self.definition, self.state, known).provider.states()
+        absent = [name for name, state in states.items() if state is MachineState.ABSENT]
+        return [name for name in states if name not in absent], absent
 
     def _render(self, site: Site) -> list[str]:
         files = render(derive(self.definition), site)
         changed = write(files, self.state.folder)
         self.state.write("definition.yaml", self.source.read_text())
         self.state.store_site(site)
+        self._remember(site)
         return [f"rendered {name}" for name in changed]
 
     def _boot(self, lab: Lab) -> list[str]:
-        self.state.sockets.mkdir(parents=True, exist_ok=True)
-        self.state.sockets.chmod(0o700)
         with self.timeline.phase("network"):
             lab.provider.prepare(self.timeline.line)
         states = lab.provider.states()
@@ -127,8 +149,11 @@ class Bringup:
 
     def _provision(self, lab: Lab, stage: Stage) -> list[str]:
         _, seen = lab.observe()
+        if self.state.borrowed:  # whatever the machines have recorded: a bench may have been killed in between
+            seen = {name: without(observation, CHANGEABLE) for name, observation in seen.items()}
         provisioner = Provisioner(lab.topology, lab.machines, scripts(lab), self.timeline)
         done = provisioner.run(stage, seen)
+        self.state.return_settings()
         if stage.has_kubernetes and (done or not self.state.kubeconfig.is_file()):
             first = lab.machines[lab.topology.masters[0].name]
             # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
@@ -151,6 +176,20 @@ def refuse_another_shape(state: State, definition: Definition) -> None:
             f"lab {state.identity.name} exists with another definition: {', '.join(changed)} changed",
             f"./inv destroy --lab {state.identity.name} first, or give the new definition a name of its own",
         )
+
+
+def without(observation: Observation, steps: frozenset[str]) -> Observation:
+    """The same machine as if it had not been through these steps."""
+    recorded = observation.get("steps", {})
+    return {**observation, "steps": {name: digest for name, digest in recorded.items() if name not in steps}}
+
+
+def stood_on(site: Site, *, new: bool) -> list[Path]:
+    """The parts of the cache that machines need: containers as long as they live, all of them while ``new``."""
+    paths = [site.rootfs, site.payload] if site.provider == "lxc" else []
+    if new:
+        paths += [site.seed, site.image or site.payload]  # the box's own image has the payload inside
+    return [Path(path) for path in paths if path]
 
 
 def scripts(lab: Lab) -> dict[tuple[str, str], Script]:

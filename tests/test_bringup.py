@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,14 +11,16 @@ import pytest
 
 from lab import bringup
 from lab.bringup import Bringup
+from lab.cache import Cache
 from lab.definition import load
-from lab.errors import UsageError
+from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Phase, Timeline
+from lab.usage import made_from, remember
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
 
@@ -33,11 +36,29 @@ class Deaf:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.setenv("HALAB_CACHE", str(tmp_path / "cache"))
+    return Cache.default()
+
+
+def built(cache: Cache, kind: str) -> Path:
+    """An entry of the cache with one part."""
+
+    def builder(folder: Path) -> Mapping[str, object]:
+        (folder / "part").mkdir()
+        (folder / "part/file").write_text("whole")
+        return {}
+
+    return cache.entry(kind, "it", {}).build(builder) / "part"
+
+
+@pytest.fixture
+def state(tmp_path: Path, cache: Cache) -> State:
     """A lab of containers as an earlier ``up`` left it."""
     state = State(Identity("ha", tmp_path))
     state.write("definition.yaml", DEFINITION)
-    state.store_site(Site(state.identity, "lxc", payload="/cache/payload"))
+    parts = {name: str(built(cache, name)) for name in ("rootfs", "payload", "seed")}
+    state.store_site(Site(state.identity, "lxc", **parts))
     return state
 
 
@@ -82,3 +103,87 @@ def test_without_machines_all_is_built_anew(state: State, monkeypatch: pytest.Mo
 def test_another_shape_is_refused_by_the_part_that_changed(state: State) -> None:
     with pytest.raises(UsageError, match="exists with another definition: nodes changed"):
         up(state, text=DEFINITION.replace("w1", "w2")).run()
+
+
+RUNNING, STOPPED, ABSENT = MachineState.RUNNING, MachineState.STOPPED, MachineState.ABSENT
+
+
+@pytest.mark.parametrize("part", ["rootfs", "payload"])
+@pytest.mark.parametrize("machine", [RUNNING, STOPPED])
+def test_machines_on_a_damaged_cache_are_not_gone_on_with(
+    part: str, machine: MachineState, state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machines(monkeypatch, {"m1": machine, "w1": ABSENT})
+    (cache.root / part).joinpath(next((cache.root / part).glob("it-*")).name, "part/file").write_text("torn")
+    with pytest.raises(LabError, match=rf"machines of lab ha are made from what is damaged: .*/{part}/") as caught:
+        up(state).run()
+    assert "part/file" in caught.value.message
+    assert caught.value.hint == "./inv destroy --lab ha, then ./inv up builds it anew"
+    assert state.load_site() is not None
+
+
+@pytest.mark.parametrize("part", ["rootfs", "payload", "seed"])
+@pytest.mark.parametrize("damage", ["torn", "gone"])
+def test_without_machines_a_damaged_cache_is_built_anew_with_the_same_provider(
+    part: str, damage: str, state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machines(monkeypatch, {"m1": ABSENT, "w1": ABSENT})
+    entry = next((cache.root / part).glob("it-*"))
+    if damage == "torn":
+        (entry / "part/file").write_text("torn")
+    else:
+        shutil.rmtree(entry)
+    asked: list[str] = []
+
+    remember(cache.root, state.identity.prefix, state.folder, [entry / "part"])
+
+    def make_site(_definition: object, _identity: object, wanted: str, *_: object, **__: object) -> Site:
+        assert made_from(entry, cache.root) == "", "or the cache would say that this very lab still uses it"
+        asked.append(wanted)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(bringup, "make_site", make_site)
+    with pytest.raises(UsageError, match="far enough"):
+        up(state).run()
+    assert asked == ["lxc"]
+
+
+def test_what_only_new_machines_need_may_be_gone_when_there_are_none(
+    state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machines(monkeypatch, {"m1": RUNNING, "w1": STOPPED})
+    shutil.rmtree(cache.root / "seed")
+    work = up(state)
+    known = state.load_site()
+    assert known is not None
+    assert work._site() == known
+
+
+def test_the_cache_knows_of_every_lab_that_stands_on_it(
+    state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = state.load_site()
+    assert site is not None
+    up(state)._remember(site)
+    assert made_from(cache.folders()[0], cache.root) == f"the lab of {state.folder}"
+    seed = next(folder for folder in cache.folders() if folder.parent.name == "seed")
+    assert made_from(seed, cache.root) == "", "only new machines need it"
+
+
+@pytest.mark.parametrize(
+    ("site", "new", "parts"),
+    [
+        (Site(Identity("ha", Path("/x")), "lxc", rootfs="/r", payload="/p", seed="/s"), False, ["/r", "/p"]),
+        (Site(Identity("ha", Path("/x")), "lxc", rootfs="/r", payload="/p", seed="/s"), True, ["/r", "/p", "/s", "/p"]),
+        (Site(Identity("ha", Path("/x")), "libvirt", image="/i", payload="/p"), False, []),
+        (Site(Identity("ha", Path("/x")), "libvirt", image="/i", payload="/p"), True, ["/i"]),
+        (Site(Identity("ha", Path("/x")), "libvirt", payload="/p"), True, ["/p"]),
+    ],
+)
+def test_what_machines_stand_on(site: Site, new: bool, parts: list[str]) -> None:
+    assert [str(path) for path in bringup.stood_on(site, new=new)] == parts
+
+
+def test_steps_that_a_bench_may_have_changed_are_run_again() -> None:
+    seen = {"joined": True, "steps": {"node": "1", "haproxy": "2", "keepalived": "3"}}
+    assert bringup.without(seen, bringup.CHANGEABLE) == {"joined": True, "steps": {"node": "1"}}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.bench.figures import Spread, collect
+from lab.bench.processors import worked
 from lab.bringup import Bringup
-from lab.command import Note
 from lab.definition import Definition
 from lab.errors import LabError
+from lab.siting import make_site
 from lab.stage import Stage
 from lab.state import State
-from lab.timeline import Listener, Timeline
+from lab.timeline import Listener, Phase, Timeline
+
+#: The phases that are kubeadm's own time.
+KUBEADM = frozenset({"init", "join"})
 
 
 @dataclass(frozen=True)
@@ -27,32 +30,47 @@ class UpBench:
     listener: Listener
     remove: Callable[[State], object]
 
-    def run(self, rounds: int) -> dict[str, Spread]:
-        """One spread a phase, and "total" and "destroy". Raises LabError when the lab exists already."""
+    def run(self, rounds: int) -> Iterator[dict[str, float]]:
+        """The figures of each round, in seconds, as it is done: one a phase, and what bounds them (see figures).
+
+        What the cache lacks is built before the first. Raises LabError when the lab exists already, and for a round
+        that failed, whose lab stays to be looked at.
+        """
+        name = self.state.identity.name
         if self.state.load_site() is not None:
-            raise LabError(
-                f"there is a lab {self.state.identity.name} already", f"./inv destroy --lab {self.state.identity.name}"
-            )
-        done: list[dict[str, float]] = []
+            raise LabError(f"there is a lab {name} already", f"./inv destroy --lab {name}")
+        warm = Timeline(self.listener)
+        make_site(self.definition, self.state.identity, self.provider, Stage.WORKERS, warm, refresh=False)
         for number in range(1, rounds + 1):
             try:
-                done.append(self._round())
+                yield self._round()
             except LabError as error:
-                if not done:
-                    raise
-                self.listener.line("", Note(f"round {number} failed and ends the bench: {error.message}"))
-                break
-        return collect(done)
+                stays = f"its lab is as it was then: ./inv logs --lab {name}; ./inv destroy --lab {name}"
+                error.message = f"round {number} failed: {error.message}"
+                error.hint = f"{error.hint}; {stays}" if error.hint else stays
+                raise
 
     def _round(self) -> dict[str, float]:
-        timeline = Timeline(self.listener)
+        timeline, before = Timeline(self.listener), worked()
         work = Bringup(self.definition, self.source, self.state, self.provider, Stage.WORKERS, timeline)
         try:
             work.run()
-            total = timeline.elapsed
-        finally:
-            removal = Timeline(self.listener)
-            with removal.phase("destroy"):
-                self.remove(self.state)
-        figures = {f"{phase.machine or 'host'} {phase.name}": phase.duration for phase in timeline.phases}
-        return {**figures, "total": total, "destroy": removal.elapsed}
+        except LabError:
+            raise
+        except BaseException:
+            self.remove(self.state)
+            raise
+        total, processors = timeline.elapsed, worked() - before
+        removal = Timeline(self.listener)
+        with removal.phase("destroy"):
+            self.remove(self.state)
+        masters = [node.name for node in self.definition.nodes if node.role == "master"]
+        return {**figures(timeline.phases, masters, total, processors), "destroy": removal.elapsed}
+
+
+def figures(phases: Sequence[Phase], masters: Sequence[str], total: float, processors: float) -> dict[str, float]:
+    """A round as figures: its phases, then what bounds their sum: kubeadm, which admits one master after another, and
+    the time that a processor worked on average. Pure."""
+    each = {f"{phase.machine or 'host'} {phase.name}": phase.duration for phase in phases}
+    in_a_row = sum(phase.duration for phase in phases if phase.machine in masters and phase.name in KUBEADM)
+    return {**each, "total": total, "of it kubeadm, master after master": in_a_row, "of it processors busy": processors}

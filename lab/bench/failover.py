@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.bench.figures import Spread, collect
-from lab.bringup import scripts
 from lab.command import LineSink
 from lab.context import Lab
-from lab.definition import Definition, load
+from lab.definition import Definition, DefinitionError, Severity, check
 from lab.parallel import gather, workers
 from lab.plan import render
 from lab.plan.promises import Fault, promise, shown
@@ -18,6 +16,7 @@ from lab.provisioning import Script, run_step
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
+from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.view import LabView
@@ -46,47 +45,49 @@ class Row:
 
 @dataclass(frozen=True)
 class FailoverBench:
-    """``sources`` are the definitions whose ``keepalived`` and ``haproxy`` (and priorities) are compared."""
+    """``settings`` are the definitions whose ``keepalived`` and ``haproxy`` (and priorities) are compared."""
 
     lab: Lab
-    sources: Sequence[Path]
+    settings: Sequence[Definition]
     timeline: Timeline
     sink: LineSink
 
     def run(self, rounds: int) -> Generator[Row]:
-        """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened."""
+        """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened.
+
+        Raises DefinitionError, before anything is changed, for settings that do not fit the lab.
+        """
+        compared = [(settings.name, derive(borrowed(self.lab.definition, settings))) for settings in self.settings]
         try:
-            for source in self.sources:
-                yield from self._under(load(source), rounds)
+            for name, topology in compared:
+                yield from self._under(name, topology, rounds)
         finally:
             with self.timeline.phase("own settings again"):
-                self._apply(self.lab.topology, scripts(self.lab))
+                self._apply(self.lab.topology)
+            self.lab.state.return_settings()
 
-    def _under(self, settings: Definition, rounds: int) -> Generator[Row]:
-        topology = derive(borrowed(self.lab.definition, settings))
-        files = render(topology, self.lab.site)
-        rendered = {
-            (node.name, step): Script(step, node.name, files[f"nodes/{node.name}/{step}.sh"].content)
-            for node in topology.masters
-            for step in STEPS
-        }
-        with self.timeline.phase(f"settings of {settings.name}"):
-            self._apply(topology, rendered)
-        view = LabView(topology, self.lab.machines, self.lab.provider, self.lab.state.folder, self.lab.kubernetes)
+    def _under(self, name: str, topology: Topology, rounds: int) -> Generator[Row]:
+        with self.timeline.phase(f"settings of {name}"):
+            self.lab.state.borrow_settings(name)
+            self._apply(topology)
+        pace = pace_of(self.lab.site.driver)
+        view = LabView(topology, self.lab.machines, self.lab.provider, self.lab.state.folder, self.lab.kubernetes, pace)
         for fault in FAULTS:
-            with self.timeline.phase(f"{settings.name}: {fault.value}"):
+            with self.timeline.phase(f"{name}: {fault.value}"):
                 done = run_cases(named([fault.value]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
             seen = [check.values for case in done.cases for check in case.verdicts if "outage_s" in check.values]
             spread = collect({"outage": values["outage_s"]} for values in seen).get("outage")
             promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)
-            yield Row(settings.name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
+            yield Row(name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
 
-    def _apply(self, topology: Topology, rendered: dict[tuple[str, str], Script]) -> None:
+    def _apply(self, topology: Topology) -> None:
         """Run the steps on all masters at once, then wait until the best one holds the VIP."""
+        files = render(topology, self.lab.site)
 
         def balance(node: str) -> None:
             for step in STEPS:
-                run_step(self.lab.machines[node], rendered[node, step], self.timeline)
+                script = Script(step, node, files[f"nodes/{node}/{step}.sh"].content)
+                run_step(self.lab.machines[node], script, self.timeline)
 
         with workers(len(topology.masters)) as pool:
             gather([pool.submit(balance, node.name) for node in topology.masters])
@@ -101,7 +102,10 @@ class FailoverBench:
 
 
 def borrowed(own: Definition, settings: Definition) -> Definition:
-    """``own`` with another definition's load balancer; priorities too, where both have as many masters. Pure."""
+    """``own`` with another definition's load balancer; priorities too, where both have as many masters. Pure.
+
+    Raises DefinitionError when that breaks a rule, such as weights that do not fit priorities.
+    """
     theirs = list(derive(settings).masters)
     mine = [node for node in own.nodes if node.role == "master"]
     nodes = own.nodes
@@ -110,4 +114,7 @@ def borrowed(own: Definition, settings: Definition) -> Definition:
         nodes = tuple(
             node.model_copy(update={"priority": given[node.name]}) if node.name in given else node for node in own.nodes
         )
-    return own.model_copy(update={"keepalived": settings.keepalived, "haproxy": settings.haproxy, "nodes": nodes})
+    both = own.model_copy(update={"keepalived": settings.keepalived, "haproxy": settings.haproxy, "nodes": nodes})
+    if mistakes := [problem for problem in check(both) if problem.severity is Severity.ERROR]:
+        raise DefinitionError(f"the settings of {settings.name} on lab {own.name}", mistakes)
+    return both

@@ -12,7 +12,7 @@ from pathlib import Path
 from lab import console
 from lab.bench.bringup import UpBench
 from lab.bench.failover import FailoverBench, Row
-from lab.bench.figures import Spread, as_data
+from lab.bench.figures import Spread, as_data, collect
 from lab.bench.plot import plot
 from lab.commands.destroy import remove
 from lab.commands.up import check_provider, source_of
@@ -35,8 +35,12 @@ def run(what: str, rounds: int, name: str, definition: str, provider: str, setti
         raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
     check_provider(provider)
     if what == "up":
+        if settings:
+            raise UsageError("--settings: bench up compares none", "--definition FILE is what comes up")
         _up(rounds, name, definition, provider)
     elif what == "failover":
+        if provider:
+            raise UsageError("--provider: bench failover takes a lab that runs", "--lab NAME says which")
         _failover(rounds, name, definition, settings)
     else:
         raise UsageError(f"bench {what}: no such bench", "./inv bench up, or ./inv bench failover")
@@ -46,20 +50,31 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
     source = source_of(definition)
     wanted = load(source)
     state = State(Identity(name or f"{wanted.name}-bench", FOLDER))
-    with state.lock(), console.Progress(f"bench up: {rounds} rounds") as progress:
-        bench = UpBench(
-            wanted,
-            source,
-            state,
-            provider or wanted.provider,
-            progress,
-            lambda state: remove(state, lambda line: progress.line("", line)),
-        )
-        spreads = bench.run(rounds)
-    folder = _folder(state, "bench-up")
-    _keep(folder, f"up, {rounds} rounds", {"figures": as_data(spreads)}, spreads)
+    done: list[dict[str, float]] = []
+    try:
+        with state.lock(), console.Progress(f"bench up: {rounds} rounds") as progress:
+            bench = UpBench(
+                wanted,
+                source,
+                state,
+                provider or wanted.provider,
+                progress,
+                lambda state: remove(state, lambda line: progress.line("", line)),
+            )
+            for figures in bench.run(rounds):
+                done.append(figures)  # noqa: PERF402 — an interrupt must leave the finished ones
+    finally:
+        # Rounds take long: what an interrupt or a failure leaves finished is kept and shown.
+        if done:
+            _tell_up(state, done)
+
+
+def _tell_up(state: State, done: Sequence[Mapping[str, float]]) -> None:
+    spreads = collect(done)
+    folder, title = _folder(state, "bench-up"), f"up, {len(done)} rounds"
+    _keep(folder, title, {"figures": as_data(spreads)}, spreads)
     console.table(
-        f"up, {rounds} rounds",
+        title,
         ["phase", "median", "min", "max", "rounds"],
         [[key, *spread.shown()] for key, spread in spreads.items()],
     )
@@ -69,21 +84,21 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
 def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
     lab = open_lab(name, definition)
     sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
+    compared = [load(source) for source in sources]
     rows: list[Row] = []
     try:
         with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
             timeline = Timeline(progress)
             heal_open(view(lab), timeline.line)
-            with closing(FailoverBench(lab, sources, timeline, timeline.line).run(rounds)) as measured:
+            with closing(FailoverBench(lab, compared, timeline, timeline.line).run(rounds)) as measured:
                 for row in measured:
                     rows.append(row)  # noqa: PERF402 — an interrupt must leave the finished ones
     finally:
-        # Rounds take long: what an interrupt or a failure leaves finished is kept and shown.
         if rows:
-            _tell(lab.state, rows, rounds)
+            _tell_failover(lab.state, rows, rounds)
 
 
-def _tell(state: State, rows: Sequence[Row], rounds: int) -> None:
+def _tell_failover(state: State, rows: Sequence[Row], rounds: int) -> None:
     spreads = {f"{row.settings} {row.fault}": row.spread for row in rows if row.spread is not None}
     folder = _folder(state, "bench-failover")
     told = [

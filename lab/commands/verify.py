@@ -31,6 +31,11 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
         raise LabError(
             f"lab {lab.identity.name} has machines only: there is nothing to verify yet", "./inv up brings it further"
         )
+    if other := lab.state.borrowed:
+        raise LabError(
+            f"an interrupted bench left lab {lab.identity.name} the load balancer of {other}: its promises are others",
+            "./inv up gives it its own back",
+        )
     chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
     if not chosen:
         raise LabError("there is no case for this lab")

@@ -23,7 +23,7 @@ class Pace:
         return ENOUGH * self.rate
 
 
-#: DESIGN's figures: 50 connections a second, a second for each, slower than 100 ms counts as failed.
+#: What an outage is measured with: 50 connections a second, a second for each, slower than 100 ms counts as failed.
 NATIVE = Pace(rate=50.0, patience=1.0, slow=0.1)
 
 #: An emulated processor shakes hands in 50 to 500 ms when nothing else is to do (measured on two cores).

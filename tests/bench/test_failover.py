@@ -1,0 +1,123 @@
+"""Settings of one definition on the lab of another: what is borrowed, and that it is given back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lab.bench import failover
+from lab.bench.failover import FailoverBench, borrowed
+from lab.commands import verify
+from lab.definition import Definition, DefinitionError, load, parse
+from lab.errors import LabError
+from lab.identity import Identity
+from lab.plan.site import Site
+from lab.stage import Stage
+from lab.state import State
+from lab.timeline import Phase, Timeline
+from lab.topology import Topology, derive
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+HA, ARTICLE, DOCUMENT = (load(CONFIGS / f"{name}.yaml") for name in ("ha", "article", "kubeadm-doc"))
+
+
+class Deaf:
+    """A listener that nobody asks."""
+
+    def begin(self, machine: str, phase: str) -> None: ...
+
+    def line(self, machine: str, text: str) -> None: ...
+
+    def end(self, phase: Phase) -> None: ...
+
+
+@pytest.mark.parametrize("settings", [HA, ARTICLE, DOCUMENT], ids=lambda one: one.name)
+def test_the_load_balancer_is_theirs_and_the_rest_is_the_labs(settings: Definition) -> None:
+    both = borrowed(HA, settings)
+    assert (both.keepalived, both.haproxy) == (settings.keepalived, settings.haproxy)
+    assert (both.name, both.network, both.machine) == (HA.name, HA.network, HA.machine)
+    assert [node.name for node in both.nodes] == [node.name for node in HA.nodes]
+    assert [node.priority for node in derive(both).masters] == [node.priority for node in derive(settings).masters]
+
+
+def test_weights_that_do_not_fit_the_labs_own_priorities_are_refused() -> None:
+    """Two masters keep their own priorities, farther apart than the article's weight: its VIP would never move."""
+    two = parse("nodes: [{name: a, role: master, priority: 254}, {name: b, role: master, priority: 100}]")
+    with pytest.raises(DefinitionError, match="the settings of article on lab") as caught:
+        borrowed(two, ARTICLE)
+    assert "the VIP never moves" in str(caught.value)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Any:
+    state = State(Identity("ha", tmp_path))
+    state.write("stage", Stage.WORKERS)
+    return SimpleNamespace(
+        definition=HA,
+        topology=derive(HA),
+        state=state,
+        site=Site(state.identity, "lxc"),
+        identity=state.identity,
+        machines={},
+        provider=None,
+        kubernetes=True,
+    )
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> list[Topology]:
+    """Whose settings were put on the lab, in turn."""
+    topologies: list[Topology] = []
+    monkeypatch.setattr(FailoverBench, "_apply", lambda self, topology: topologies.append(topology))
+    return topologies
+
+
+def test_the_lab_gets_its_own_back_whatever_happens(
+    lab: Any, applied: list[Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        assert lab.state.borrowed == "article"
+        with pytest.raises(LabError, match="left lab ha the load balancer of article") as caught:
+            verify.run("", "", [])
+        assert "./inv up" in caught.value.hint
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify, "open_lab", lambda *_: lab)
+    monkeypatch.setattr(failover, "run_cases", broken)
+    with pytest.raises(KeyboardInterrupt):
+        list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
+    assert [topology.definition.keepalived for topology in applied] == [ARTICLE.keepalived, HA.keepalived]
+    assert lab.state.borrowed == ""
+
+
+def test_nothing_is_touched_before_all_settings_fit(
+    lab: Any, applied: list[Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(own: Definition, settings: Definition) -> Definition:
+        if settings is DOCUMENT:
+            raise DefinitionError("the settings of kubeadm-doc", [])
+        return own
+
+    monkeypatch.setattr(failover, "borrowed", refuse)
+    with pytest.raises(DefinitionError):
+        list(FailoverBench(lab, [ARTICLE, DOCUMENT], Timeline(Deaf()), lambda line: None).run(1))
+    assert applied == []
+
+
+def test_an_emulated_lab_is_measured_at_its_own_pace(
+    lab: Any, applied: list[Topology], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.site = Site(lab.identity, "libvirt", driver="qemu")
+    rates: list[float] = []
+
+    def run_cases(cases: object, view: Any, *_: object, **__: object) -> Any:
+        rates.append(view.pace.rate)
+        return SimpleNamespace(cases=[])
+
+    monkeypatch.setattr(failover, "run_cases", run_cases)
+    rows = list(FailoverBench(lab, [HA], Timeline(Deaf()), lambda line: None).run(1))
+    assert [row.fault for row in rows] == ["haproxy-stop", "haproxy-kill", "haproxy-crash"]
+    assert set(rates) == {5.0}
