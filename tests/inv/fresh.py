@@ -20,10 +20,17 @@ for name; do if grep -qxF "$name" "$SCRATCH/installed"; then echo "installed $na
 APT_GET = """#!/bin/sh
 echo "$* $DEBIAN_FRONTEND" >> "$SCRATCH/apt.log"
 case " $* " in *" install "*) ;; *) exit 0 ;; esac
+[ ! -e "$SCRATCH/unconfigured" ] || { echo "E: dpkg was interrupted, run 'dpkg --configure -a'"; exit 100; }
 cat "$SCRATCH/sbin/policy-rc.d" > "$SCRATCH/policy-seen"
 [ ! -e "$SCRATCH/apt-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
 [ ! -e "$SCRATCH/apt-fails" ] || { echo 'E: Unable to locate package'; exit 100; }
 for name; do case $name in -* | *=* | install) ;; *) echo "$name" >> "$SCRATCH/installed" ;; esac; done
+"""
+
+#: Configures what an interrupted apt left unconfigured; before that, apt refuses to begin.
+DPKG = """#!/bin/sh
+echo "$*" >> "$SCRATCH/dpkg.log"
+rm -f "$SCRATCH/unconfigured"
 """
 
 PYTHON = """#!/bin/sh
@@ -61,6 +68,7 @@ class Host:
             self.program(tool).symlink_to(shutil.which(tool) or f"/no/such/{tool}")
         self.write_program("dpkg-query", DPKG_QUERY)
         self.write_program("apt-get", APT_GET)
+        self.write_program("dpkg", DPKG)
         self.write_program("python3", PYTHON)
         self.write_program("systemctl", SYSTEMCTL)
         self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")

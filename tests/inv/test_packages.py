@@ -199,3 +199,13 @@ class TestPackages:
         assert "E: Unable to locate package" in done.stderr
         log = Path(done.stderr.split("all of the output: ")[1].split(")")[0])
         assert "Unable to locate" in log.read_text()
+
+    def test_packages_that_an_interrupted_apt_left_unconfigured_are_configured_first(self, bare: Host) -> None:
+        (bare.folder / "unconfigured").touch()
+        assert bare.inv("up", "--provider", "lxc").returncode == 0
+        assert bare.log("dpkg") == ["--configure -a"]
+
+    def test_nobody_elses_packages_are_configured(self, bare: Host) -> None:
+        (bare.folder / "apt-fails").touch()
+        assert bare.inv("up", "--provider", "lxc").returncode == 1
+        assert bare.log("dpkg") == []

@@ -37,8 +37,8 @@ class TestServices:
         assert bare.policy.stat().st_mode & 0o777 == 0o750
         assert [file.name for file in bare.policy.parent.iterdir()] == ["policy-rc.d"]
 
-    def interrupted(self, host: Host, number: signal.Signals) -> int:
-        """Run until apt is at work, then send the signal as a terminal does: to all."""
+    def interrupted(self, host: Host, number: signal.Signals) -> tuple[int, str]:
+        """Run until apt is at work, then send the signal as a terminal does: to all. Its end, and what it said."""
         (host.folder / "apt-waits").touch()
         process = host.start("up", "--provider", "lxc")
         deadline = time.monotonic() + 20
@@ -46,14 +46,16 @@ class TestServices:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(process.pid, number)
-        process.communicate(timeout=20)
+        _, said = process.communicate(timeout=20)
         (host.folder / "apt-waits").unlink()
-        return process.returncode
+        return process.returncode, said
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_an_interrupt_restores_it(self, bare: Host, number: signal.Signals) -> None:
         bare.policy.write_text("own")
-        assert self.interrupted(bare, number) == 130
+        status, said = self.interrupted(bare, number)
+        assert status == 130
+        assert "the same command goes on from here" in said
         assert bare.policy.read_text() == "own"
         assert [file.name for file in bare.policy.parent.iterdir()] == ["policy-rc.d"]
 
