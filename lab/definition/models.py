@@ -178,7 +178,7 @@ class BackendCheck(Section):
     """How haproxy finds out which apiservers are well."""
 
     kind: Literal["httpchk", "tcp"] = Field(default="httpchk", description="httpchk: asks over TLS; tcp: connects")
-    path: Annotated[str, text(r"/[!-~]*", "a path such as /readyz", 100)] = Field(
+    path: Annotated[str, text(r"/[A-Za-z0-9_.~!&()*+,;=:@/?-]*", "a path such as /readyz", 100)] = Field(
         default="/readyz", description="(httpchk) what is asked; /readyz also reports a graceful termination"
     )
     inter: Annotated[float, seconds(0.01, DAY)] = Field(default=0.2, description="seconds between two checks")

@@ -86,6 +86,16 @@ def keepalived(nodes: Mapping[str, Mapping[str, str]], folder: Path) -> str:
     )
 
 
+def vagrant(folder: Path, provider: str) -> str:
+    """What ``vagrant validate``, with the real plugin, has against the Vagrantfile of a folder; "" if nothing."""
+    need("vagrant")
+    env = {**os.environ, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_DEFAULT_PROVIDER": provider}
+    done = subprocess.run(
+        ["vagrant", "validate"], cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+    return f"status {done.returncode}: {done.stdout}{done.stderr}" if done.returncode else ""
+
+
 def shellcheck(files: list[Path]) -> str:
     """What shellcheck has against scripts; "" when it has nothing."""
     need("shellcheck")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from judges import haproxy, keepalived
+from judges import haproxy, keepalived, vagrant
 from samples import FOLDER, site
 from yamltext import dump
 
@@ -20,15 +21,21 @@ from lab.definition import Definition, DefinitionError, Severity, check, parse
 from lab.definition.load import judged
 from lab.definition.problem import touches
 from lab.definition.source import Source, read
-from lab.plan import STEPS, render
-from lab.topology import derive
+from lab.plan import STEPS, render, write
+from lab.program import main
+from lab.topology import Topology, derive
 
 #: Definitions at every run (the same each time, so that CI says the same twice), and with ./inv test --all.
 FEW, MANY = 12, 200
 
+#: Of these, as many are shown to Vagrant, which needs seconds to look at one.
+FEW_FILES, MANY_FILES = 4, 30
+
 LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True).filter(
     lambda name: name not in ("vip", "localhost")
 )
+
+CPUS, MEMORY = st.integers(1, 64), st.integers(128, 262144)
 
 Data = dict[str, Any]
 
@@ -108,7 +115,7 @@ def haproxies(draw: st.DrawFn) -> Data:
         },
         "check": {
             "kind": draw(st.sampled_from(["httpchk", "tcp"])),
-            "path": draw(st.from_regex(r"/[a-z]{0,10}(\?verbose)?", fullmatch=True)),
+            "path": draw(st.from_regex(r"/[A-Za-z0-9_.~!&()*+,;=:@/?-]{0,20}", fullmatch=True)),
             "inter": draw(milliseconds(10, 60_000)),
             "fall": draw(st.integers(1, 10)),
             "rise": draw(st.integers(1, 10)),
@@ -126,7 +133,10 @@ def definitions(draw: st.DrawFn) -> Data:
         ranks = draw(st.lists(st.integers(1, 254), min_size=masters, max_size=masters))
         for node, rank in zip(nodes, ranks, strict=False):
             node["priority"] = rank
+    for node in nodes:
+        node.update(draw(st.fixed_dictionaries({}, optional={"cpus": CPUS, "memory": MEMORY})))
     return {
+        "machine": {"cpus": draw(CPUS), "memory": draw(MEMORY)},
         "name": draw(st.from_regex(r"[a-z][a-z0-9]{0,12}", fullmatch=True)),
         "network": draw(networks()),
         "nodes": draw(st.permutations(nodes)),
@@ -135,45 +145,79 @@ def definitions(draw: st.DrawFn) -> Data:
     }
 
 
-#: Shrinking an example asks the services hundreds of times: only the long test does.
-@settings(
-    max_examples=FEW,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.generate),
-)
-@given(definitions(), st.sampled_from(["lxc", "libvirt"]))
-def test_what_is_let_pass_is_accepted_by_the_services_themselves(data: Data, provider: str) -> None:
-    judge(data, provider)
+PROVIDERS = st.sampled_from(["lxc", "libvirt"])
+
+#: Looks at what is rendered for a definition and a provider; False when it was refused, so that nothing was rendered.
+Judge = Callable[[Data, str], bool]
+
+
+#: Shrinking an example asks the services hundreds of times: only the long tests do.
+@pytest.mark.parametrize(("number", "judge"), [(FEW, "services"), (FEW_FILES, "vagrant")])
+def test_what_is_let_pass_is_accepted_by_those_who_read_it(number: int, judge: str) -> None:
+    phases = (Phase.explicit, Phase.generate)
+    shown(JUDGES[judge], settings(max_examples=number, derandomize=True, phases=phases))
 
 
 @pytest.mark.long
-@settings(max_examples=MANY, deadline=None, suppress_health_check=list(HealthCheck))
-@given(definitions(), st.sampled_from(["lxc", "libvirt"]))
-def test_so_are_many_others(data: Data, provider: str) -> None:
-    judge(data, provider)
+@pytest.mark.parametrize(("number", "judge"), [(MANY, "services"), (MANY_FILES, "vagrant")])
+def test_so_are_many_others(number: int, judge: str) -> None:
+    shown(JUDGES[judge], settings(max_examples=number))
 
 
-def judge(data: Data, provider: str) -> None:
-    """Let the services judge what is rendered for a definition, unless it is refused for the one reason that may be."""
+def shown(judge: Judge, how: settings) -> None:
+    """Show a judge random definitions; a good part of them must get as far as that."""
+    judged = []
+
+    @settings(how, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(definitions(), PROVIDERS)
+    def one(data: Data, provider: str) -> None:
+        judged.append(judge(data, provider))
+
+    one()
+    assert sum(judged) >= len(judged) / 4, f"of {len(judged)} definitions only {sum(judged)} were let pass"
+
+
+def let_pass(data: Data) -> Topology | None:
+    """The topology of a definition, None when it is refused for the one reason that may be."""
     try:
-        definition = parse(dump(data))
+        return derive(parse(dump(data)))
     except DefinitionError as error:
         errors = {problem.path for problem in error.problems if problem.severity is Severity.ERROR}
-        event("refused: the weight does not fit the priorities")
         assert errors == {"keepalived.detection.weight"}, str(error)
-        return
-    event("let pass")
+        return None
+
+
+def by_vagrant(data: Data, provider: str) -> bool:
+    """Vagrant, with the plugin of the provider, judges the Vagrantfile."""
+    topology = let_pass(data)
+    if topology is None:
+        return False
+    with TemporaryDirectory() as folder:
+        payload = Path(folder) / "payload"
+        payload.mkdir()  # the plugin for virtual machines wants a folder that is handed to them to exist
+        write(render(topology, replace(site(provider), payload=str(payload))), Path(folder))
+        assert vagrant(Path(folder), provider) == ""
+    return True
+
+
+def by_services(data: Data, provider: str) -> bool:
+    """haproxy and keepalived judge their configurations."""
+    topology = let_pass(data)
+    if topology is None:
+        return False
     steps = [step for step in STEPS if step.component in ("haproxy", "keepalived")]
     nodes: dict[str, dict[str, str]] = {}
-    for path, file in render(derive(definition), site(provider), steps, vagrantfile=False).items():
+    for path, file in render(topology, site(provider), steps, vagrantfile=False).items():
         nodes.setdefault(Path(path).parts[1], {})[Path(path).name] = file.content
     configs = {files["haproxy.cfg"].partition("\n")[2] for files in nodes.values()}
     assert len(configs) == 1, "all masters balance alike; only the first line says which one it is"
     assert haproxy(configs.pop()) == ""
     with TemporaryDirectory() as folder:
         assert keepalived(nodes, Path(folder)) == ""
+    return True
+
+
+JUDGES: Mapping[str, Judge] = {"services": by_services, "vagrant": by_vagrant}
 
 
 def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -234,6 +278,20 @@ def test_a_mapping_or_a_list_where_a_value_belongs_is_refused(path: str) -> None
         with pytest.raises(DefinitionError) as caught:
             judged(Source(replaced(FULL, path, value), {}))
         assert path in {problem.path for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("path", sorted(path for path, value in FIELDS.items() if not isinstance(value, (dict, list))))
+def test_the_command_line_refuses_it_by_its_name_too(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(dump(replaced(FULL, path, [{"x": 1}])))
+    assert main(["plan", "--definition", str(wrong)]) == 64
+    out, err = capsys.readouterr()
+    assert f"{wrong}: " in err.replace("\n", "")
+    assert path in err
+    assert "Traceback" not in err
+    assert out == ""
 
 
 @pytest.mark.parametrize("path", sorted(FIELDS))
