@@ -24,21 +24,23 @@ NAME = "e2e"
 
 
 def why_not() -> str:
-    """Why no container can be made here; "" when they can."""
+    """Why no container can be made by this user on this host; "" when they can."""
     if os.geteuid() != 0:
         return "containers need root"
-    for program in ("lxc-start", "vagrant", "ip", "unshare"):
-        if shutil.which(program) is None:
-            return f"there is no {program} on this host: ./inv up --provider lxc installs it"
     tried = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True)
     return f"this host makes no namespaces: {tried.stderr.strip()}" if tried.returncode != 0 else ""
 
 
 @pytest.fixture(scope="session")
 def containers() -> None:
-    """Skips where no containers can be made."""
+    """Skips where this user or kernel makes no containers; a program that ``./inv test`` installs must be there."""
     if reason := why_not():
         pytest.skip(reason)
+    programs = ("lxc-start", "vagrant", "ip", "unshare")
+    if missing := [name for name in programs if shutil.which(name) is None]:
+        pytest.fail(
+            f"not installed, so nothing was tested: {', '.join(missing)} (./inv test installs them)", pytrace=False
+        )
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,9 @@ GIVEN_AWAY = (
     re.compile(rb"-----BEGIN (RSA |EC )?PRIVATE KEY-----"),
 )
 
+#: Keys with which anybody could make himself a member or an administrator (kubeadm's own names).
+KEYS = ("ca.key", "sa.key", "front-proxy-ca.key", "etcd/ca.key")
+
 #: Run as nobody: prints the files, changed since a moment, that anybody can read and that hold one of the needles.
 EVERYBODYS = r"""
 import os, stat, sys
@@ -113,11 +116,10 @@ def secrets_of(inv: Inv, handed: Iterable[bytes]) -> Secrets:
     config = (inv.state / "kubeconfig").read_text()
     key = re.search(r"client-key-data:\s*(\S+)", config)
     assert key is not None, "the administrator's kubeconfig has no client key"
-    authority = inv.on(masters[0], "cat /etc/kubernetes/pki/ca.key")
-    forms: dict[str, frozenset[bytes]] = {
-        "administrator's key": frozenset({key[1].encode(), _middle(base64.b64decode(key[1]))}),
-        "authority's key": frozenset({_middle(authority.encode())}),
-    }
+    forms = {"administrator's key": frozenset({key[1].encode(), _middle(base64.b64decode(key[1]))})}
+    for name in KEYS:
+        content = inv.on(masters[0], f"cat /etc/kubernetes/pki/{name}").encode()
+        forms[name] = frozenset({_middle(content)})
     for number, token in enumerate(tokens):
         forms[f"token {number}"] = _token_forms(base64.b64decode(token["token-secret"]))
     for number, secret in enumerate(sorted(handed)):

@@ -6,13 +6,16 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from credentials import GIVEN_AWAY, given_away, readable_by_all, readable_on, secrets_of, texts
+from credentials import GIVEN_AWAY, Watcher, given_away, readable_by_all, readable_on, secrets_of, texts
 from judging import NODES, TOPOLOGY, Shared
+from running import FOLDER
+
+from lab.cache import Cache
 
 pytestmark = pytest.mark.live
 
 #: Where a lab's programs could leave something on the host (the clone's own folder besides).
-PLACES = ("/var/lib/lxc", "/run", "/tmp", "/var/tmp", "/dev/shm", "/var/log")
+PLACES = ("/var/lib/lxc", "/run", "/tmp", "/var/tmp", "/dev/shm", "/var/log", str(Cache.default().root))
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,11 @@ class TestSecrets:
             assert file.stat().st_mode & 0o777 == 0o600, file
 
     def test_no_secret_is_where_it_must_not_be(self, lab: Shared, archive: Path) -> None:
+        lab.healthy()
+        with Watcher() as watcher:
+            verified = lab.inv("verify", "--case", "api-spread", seconds=600, status=None)
+            shown = lab.inv("status", "--json", status=None)
+        assert watcher.looks > 10
         secrets = secrets_of(lab.inv, lab.watcher.handed)
         kinds = list(secrets.forms)
         assert sum(kind.startswith("token") for kind in kinds) >= 3, "the joins' tokens live for minutes"
@@ -55,18 +63,17 @@ class TestSecrets:
         assert lab.watcher.looks > 20
         found = [
             f"process list: {words.split(bytes(1))[0].decode()}: {secrets.within(words)}"
-            for words in lab.watcher.words
+            for words in lab.watcher.words | watcher.words
             if secrets.within(words) or given_away(words)
         ]
         for name, content in texts(lab.inv.state).items():
             if name == str(lab.inv.state / "kubeconfig") or "/insecure_private_key" in name:
                 continue  # the one is meant to be there; the other is Vagrant's, and known to the whole world
             found += [f"{name}: {what}" for what in [*secrets.within(content), *given_away(content)]]
-        for output in (lab.up.out, lab.up.err):
-            found += [
-                f"output of up: {what}" for what in [*secrets.within(output.encode()), *given_away(output.encode())]
-            ]
-        seen, open_files = readable_by_all(lab.began - 1, secrets, *PLACES, str(lab.inv.state))
+        for done in (lab.up, verified, shown):
+            said = f"{done.out}{done.err}".encode()
+            found += [f"output of {done.command}: {what}" for what in [*secrets.within(said), *given_away(said)]]
+        seen, open_files = readable_by_all(lab.began - 1, secrets, *PLACES, str(FOLDER))
         assert seen > 20, "somebody who is nobody here should see some files"
         found += [f"{name}, which anybody can read" for name in open_files]
         for node in NODES:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import signal
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from judging import BACK, NODES, Shared, all_well
@@ -40,17 +45,46 @@ class TestPower:
         assert {machine["state"] for machine in lab.inv.status()["machines"]} == {"stopped"}
         lab.inv("resume", seconds=BACK + 60)
         all_well(lab, tmp_path)
-        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
+        assert remembered(lab.inv)
 
-    def test_all_machines_killed_at_once(self, lab: Shared, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("command", ["resume", "up"])
+    def test_all_machines_killed_at_once(self, command: str, lab: Shared, tmp_path: Path) -> None:
         killed = kill_all(lab.inv)
         assert sorted(killed) == NODES
-        stopped = {"stopped"}
-        lab.inv.until(lambda status: {one["state"] for one in status["machines"]} == stopped, "machines killed", 60)
-        done = lab.inv.up(seconds=BACK + 120)
-        assert "init" not in re.findall(r"✓ +\w+ +(\w+)", done.out), "a cluster that is there is not begun again"
+        lab.inv.until(all_stopped, "machines killed", 60)
+        done = lab.inv(command, seconds=BACK + 120)
+        steps = {step for machine, step in re.findall(r"✓ +(\w+) +(\w+)", done.out) if machine != "host"}
+        assert steps <= {"switch"}, "nobody repairs anything"
         all_well(lab, tmp_path)
-        assert lab.inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
+        assert remembered(lab.inv)
+
+    def test_the_host_restarts(self, lab: Shared, tmp_path: Path) -> None:
+        """With the machines goes all that the host keeps in memory: the lab's network, and ssh's connections."""
+        kill_all(lab.inv)
+        lab.inv.until(all_stopped, "machines killed", 60)
+        name = lab.inv.identity.namespace
+        inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=True).stdout
+        for pid in inside.split():
+            with contextlib.suppress(ProcessLookupError):  # ssh's connections end by themselves
+                os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+        shutil.rmtree(Path("/run/halab") / lab.inv.identity.prefix)
+        assert "./inv resume" in lab.inv("enter", "true", status=None).expect(1).err
+        assert {machine["state"] for machine in lab.inv.status()["machines"]} == {"stopped"}
+        lab.inv("resume", seconds=BACK + 120)
+        all_well(lab, tmp_path)
+        assert remembered(lab.inv)
+        assert "nothing had to change" in lab.inv.up().out
+
+
+def all_stopped(status: Mapping[str, Any]) -> bool:
+    """Is every machine off?"""
+    return {machine["state"] for machine in status["machines"]} == {"stopped"}
+
+
+def remembered(inv: Inv) -> bool:
+    """Does the cluster still have what it was given before it went?"""
+    return inv("kubectl", "get", "configmap", "kept", "-o", "jsonpath={.data.word}").out == "remembered"
 
 
 def kill_all(inv: Inv) -> list[str]:
