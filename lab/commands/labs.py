@@ -22,7 +22,7 @@ def _row(name: str) -> list[console.Cell]:
         return [name, *[console.dim("–")] * 2, console.dim("destroyed, its files are kept"), console.dim("–")]
     try:
         lab = open_lab(name)
-        states = lab.provider.states()
+        states, stage = lab.provider.states(), lab.state.stage
     except LabError as error:
         return [name, console.dim("–"), console.dim("–"), console.bad(error.message), console.dim("–")]
     running = sum(state is MachineState.RUNNING for state in states.values())
@@ -32,5 +32,5 @@ def _row(name: str) -> list[console.Cell]:
         lab.provider.name,
         lab.topology.endpoint,
         console.good(shown) if running == len(states) else console.bad(shown),
-        str(lab.state.stage or "–"),
+        str(stage or "–"),
     ]

@@ -119,7 +119,8 @@ def moved(recorded: Recorded) -> Verdict:
         None: ends_with_victim or (ends_with_heir and not returns),
     }[promise.moves]
     values = {"takeover_s": max(0.0, taken[0] - fault.moment)} if taken else {}
-    said = f"{heir} took it {shown(values['takeover_s'])} after the fault" if taken else f"{fault.node} kept it"
+    stayed = f"{fault.node} kept it" if ends_with_victim or not heir else f"{heir} did not take it"
+    said = f"{heir} took it {shown(values['takeover_s'])} after the fault" if taken else stayed
     if not right:
         return Verdict(name, Outcome.FAIL, _names(now), promised, f"{said}; in the end {_names(now)} held it", values)
     return Verdict(name, Outcome.PASS, _names(now), promised, said, values)
