@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -117,6 +120,25 @@ def test_removal_takes_running_stopped_and_half_made_ones_and_the_network(provid
     assert provider.leftovers() == []
     assert not provider.network.exists
     assert provider.remove_all(told.append) == []
+
+
+def test_what_a_killed_up_left_at_work_is_ended_before_anything_is_removed(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    late = provider.lxc_path / provider.identity.machine("m2")
+    making = f"while :; do mkdir -p {late}; : > {late}/$RANDOM; done"
+    argv = ["ip", "netns", "exec", provider.network.name, "bash", "-c", making]
+    stray = subprocess.Popen(argv, start_new_session=True)
+    try:
+        wait_for("its first work", late.exists, bool, seconds=5)
+        provider.remove_all(lambda line: None)
+        assert stray.wait(5) == -signal.SIGKILL
+        assert list(provider.lxc_path.iterdir()) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(stray.pid, signal.SIGKILL)
 
 
 def test_a_paused_machine_is_removed_too(provider: LxcProvider) -> None:

@@ -24,6 +24,19 @@ def test_verdict(given: dict[str, Any], expected: dict[str, str], tmp_path: Path
     assert {check: outcomes[check] for check in expected} == expected, reasons
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("went to the third instead of the second", "master2 did not take it; in the end master3 held it"),
+        ("did not move", "master1 kept it; in the end master1 held it"),
+    ],
+)
+def test_a_move_that_failed_says_who_did_not_and_who_did(name: str, reason: str, tmp_path: Path) -> None:
+    given = next(given for title, given, _ in ALL if name in title)
+    (found,) = judge(scenario.write(given, tmp_path))
+    assert reason in [verdict.reason for verdict in found.verdicts if verdict.check == "moved"]
+
+
 def test_every_check_is_seen_in_every_outcome_it_has() -> None:
     """A check that cannot fail is a defect; those of the steady state can only doubt."""
     checks = {check.name for case in CASES.values() for check in case.checks}
