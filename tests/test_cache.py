@@ -205,6 +205,30 @@ def test_a_full_disk_is_named(entry: Entry, error: Exception) -> None:
     assert not entry.path.exists()
 
 
+FILL_A_DISK = """
+import sys
+from pathlib import Path
+from lab.cache import Cache, CacheError
+
+entry = Cache(Path(sys.argv[1])).entry("kind", "thing", {})
+try:
+    entry.build(lambda folder: {"size": (folder / "big").write_bytes(bytes(1 << 21))})
+except CacheError as error:
+    print(error)
+print("kept:", [file.name for file in entry.path.parent.iterdir() if not file.name.endswith(".lock")])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounts need root")
+def test_a_disk_that_runs_full_is_named_and_nothing_is_kept(tmp_path: Path) -> None:
+    mounted = 'mount -t tmpfs -o size=1m none "$1" && exec "$2" -c "$3" "$1"'
+    argv = ["unshare", "--mount", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, FILL_A_DISK]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert f"the disk of {tmp_path} ran full while kind thing was built (0.0 GiB free)" in done.stdout
+    assert "HALAB_CACHE" in done.stdout
+    assert done.stdout.endswith("kept: []\n")
+
+
 def test_too_little_space_is_refused_before_the_build(entry: Entry) -> None:
     with pytest.raises(CacheError, match=r"needs 1048576\.0 GiB .* only [0-9.]+ GiB are free"):
         entry.build(builder, space=1 << 50)

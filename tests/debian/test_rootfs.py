@@ -1,0 +1,50 @@
+"""The box's root file system from a mirror that is ill: named, with what to do, and nothing half-made is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from serving import mirror
+
+from lab.cache import Cache
+from lab.command import CommandError
+from lab.debian.apt import Source
+from lab.debian.rootfs import mmdebstrap
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packages are unpacked with their owners, which needs root")
+
+
+def built_from(sources: Sequence[Source], tmp_path: Path) -> tuple[str, list[str]]:
+    """What is said when a box is built from them, and what lies in the cache then."""
+    entry = Cache(tmp_path).entry("box", "ill", {})
+
+    def builder(folder: Path) -> Mapping[str, object]:
+        mmdebstrap(folder / "rootfs", ["busybox-static"], lambda line: None, sources=sources)
+        return {}
+
+    with pytest.raises(CommandError) as caught:
+        entry.build(builder)
+    kept = [file.name for file in entry.path.parent.iterdir() if not file.name.endswith(".lock")]
+    return str(caught.value), kept
+
+
+def test_a_mirror_that_stops_half_way(tmp_path: Path) -> None:
+    with mirror(cut=("Packages.gz",)) as source:
+        said, kept = built_from([source], tmp_path)
+    assert source.fields["uris"] in said
+    assert "is the Debian mirror reachable and complete?" in said
+    assert kept == []
+
+
+def test_one_that_does_not_answer_is_not_done_without(tmp_path: Path) -> None:
+    """A box would be built without what that one has, such as security updates."""
+    with mirror() as dead:
+        pass
+    with mirror() as source:
+        said, kept = built_from([source, dead], tmp_path)
+    assert f"Failed to fetch {dead.fields['uris']}" in said
+    assert "installing" not in said
+    assert kept == []
