@@ -115,8 +115,10 @@ class Host:
         return file.read_text().splitlines() if file.exists() else []
 
     def start(self, *argv: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        # Under nohup, or in the background of a shell, a signal would be ignored from the beginning (env(1)).
+        env = shutil.which("env") or "env"
         return subprocess.Popen(
-            [str(self.folder / "clone" / "inv"), *argv],
+            [env, "--default-signal=HUP,INT,TERM", str(self.folder / "clone" / "inv"), *argv],
             env={"PATH": str(self.folder / "bin"), "SCRATCH": str(self.folder), "TMPDIR": str(self.folder)},
             cwd=cwd or self.folder,
             stdout=subprocess.PIPE,
