@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from listening import Deaf
 
 from lab import bringup
 from lab.bringup import Bringup
@@ -19,20 +20,10 @@ from lab.plan.site import Site
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.state import State
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 from lab.usage import made_from, remember
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from listening import Deaf
 
 from lab import siting
 from lab.definition import parse
@@ -13,20 +14,10 @@ from lab.identity import Identity
 from lab.plan.site import Site
 from lab.providers.libvirt.siting import Hypervisor
 from lab.stage import Stage
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 
 PUBLIC = parse("machine: {box: {name: a/b, version: '1'}}\nnodes: [{name: m1, role: master}]")
 PAYLOAD = Path("/cache/payload")
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from listening import Deaf
 
 from lab import bringup, power
 from lab.bringup import Bringup
@@ -20,7 +21,7 @@ from lab.plan.site import Site
 from lab.providers.base import Capability, MachineState
 from lab.stage import Stage
 from lab.state import State
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 from lab.topology import derive
 from lab.verify import faults
 
@@ -30,16 +31,6 @@ PAUSED, SAVED, RUNNING, STOPPED = (
     MachineState.RUNNING,
     MachineState.STOPPED,
 )
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 @dataclass

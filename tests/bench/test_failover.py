@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from listening import Deaf
 
 from lab.bench import failover
 from lab.bench.failover import FailoverBench, borrowed
@@ -17,21 +18,11 @@ from lab.identity import Identity
 from lab.plan.site import Site
 from lab.stage import Stage
 from lab.state import State
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 from lab.topology import Topology, derive
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 HA, ARTICLE, DOCUMENT = (load(CONFIGS / f"{name}.yaml") for name in ("ha", "article", "kubeadm-doc"))
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 @pytest.mark.parametrize("settings", [HA, ARTICLE, DOCUMENT], ids=lambda one: one.name)

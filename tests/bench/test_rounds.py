@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listening import Deaf
 
 from lab.bench import bringup
 from lab.bench.bringup import UpBench
@@ -16,22 +17,12 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.state import State
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
 
 #: Brings the lab up in the round of that number.
 Up = Callable[[int], None]
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 class Labs:

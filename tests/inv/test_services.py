@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
+import subprocess
 
 import pytest
 from fresh import Host
+
+from lab.waiting import wait_for
 
 
 class TestServices:
@@ -37,14 +39,16 @@ class TestServices:
         assert bare.policy.stat().st_mode & 0o777 == 0o750
         assert [file.name for file in bare.policy.parent.iterdir()] == ["policy-rc.d"]
 
-    def interrupted(self, host: Host, number: signal.Signals) -> tuple[int, str]:
-        """Run until apt is at work, then send the signal as a terminal does: to all. Its end, and what it said."""
+    def at_work(self, host: Host) -> subprocess.Popen[str]:
+        """An ``up`` whose apt has begun, and waits."""
         (host.folder / "apt-waits").touch()
         process = host.start("up", "--provider", "lxc")
-        deadline = time.monotonic() + 20
-        while not (host.folder / "waiting").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for("apt to be at work", (host.folder / "waiting").exists, bool, seconds=20, interval=0.02)
+        return process
+
+    def interrupted(self, host: Host, number: signal.Signals) -> tuple[int, str]:
+        """Run until apt is at work, then send the signal as a terminal does: to all. Its end, and what it said."""
+        process = self.at_work(host)
         os.killpg(process.pid, number)
         _, said = process.communicate(timeout=20)
         (host.folder / "apt-waits").unlink()
@@ -69,12 +73,7 @@ class TestServices:
         assert [file.read_text() for file in bare.policy.parent.iterdir()] == ([own] if own else [])
 
     def test_a_second_call_leaves_it_to_the_one_at_work(self, bare: Host) -> None:
-        (bare.folder / "apt-waits").touch()
-        process = bare.start("up", "--provider", "lxc")
-        deadline = time.monotonic() + 20
-        while not (bare.folder / "waiting").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        process = self.at_work(bare)
         bare.inv("--list")
         assert "exit 101" in bare.policy.read_text()
         os.killpg(process.pid, signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from listening import Deaf
 
 from lab import siting
 from lab.cache import Cache
@@ -15,20 +16,10 @@ from lab.plan.site import Site
 from lab.providers.libvirt import siting as hypervisors
 from lab.providers.libvirt.siting import Hypervisor, refuse_unreachable
 from lab.stage import Stage
-from lab.timeline import Phase, Timeline
+from lab.timeline import Timeline
 
 VERSION = "12.20250126.1"
 ADDED = f"vagrant/boxes/debian-VAGRANTSLASH-bookworm64/{VERSION}"
-
-
-class Deaf:
-    """A listener that nobody asks."""
-
-    def begin(self, machine: str, phase: str) -> None: ...
-
-    def line(self, machine: str, text: str) -> None: ...
-
-    def end(self, phase: Phase) -> None: ...
 
 
 def definition(name: str = "debian/bookworm64", url: str = "", version: str = VERSION) -> Definition:
