@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pytest
+import needs
 
 from lab.contained import contained
+from lab.waiting import wait_for
 
 PARENT = """
 import subprocess, sys
 from lab.contained import contained
 subprocess.run(contained(["sh", "-c", "sleep 300 & echo started >&2; wait"]), stderr=open(sys.argv[1], "w"))
 """
-
-pytestmark = pytest.mark.skipif(shutil.which("setpriv") is None, reason="util-linux is not here")
 
 
 def test_a_command_sees_its_arguments_unchanged() -> None:
@@ -32,19 +28,20 @@ def test_its_status_comes_through() -> None:
     assert subprocess.run(contained(["sh", "-c", "exit 7"])).returncode == 7
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+@needs.root
 def test_descendants_end_when_the_program_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(log)], cwd=Path(__file__).parent.parent)
-    _until(lambda: log.exists() and "started" in log.read_text(), "the command did not start")
+    wait_for("the command's start", lambda: log.exists() and "started" in log.read_text(), bool, seconds=10)
     inside = _descendants(parent.pid)
     assert len(inside) >= 2, "the sleeping grandchild should be there: else this test shows nothing"
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in inside), f"some of {inside} live on")
+    living = lambda: [pid for pid in inside if Path(f"/proc/{pid}").exists()]  # noqa: E731
+    wait_for("all of them to end", living, lambda pids: not pids, seconds=10)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
+@needs.root
 def test_its_mounts_do_not_reach_the_host(tmp_path: Path) -> None:
     subprocess.run(contained(["sh", "-c", f"mount -t tmpfs tmpfs {tmp_path} && touch {tmp_path}/inside"]), check=True)
     assert not (tmp_path / "inside").exists()
@@ -54,10 +51,3 @@ def test_its_mounts_do_not_reach_the_host(tmp_path: Path) -> None:
 def _descendants(pid: int) -> list[int]:
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*children, *(grandchild for child in children for grandchild in _descendants(child))]
-
-
-def _until(condition: object, otherwise: str) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.01)

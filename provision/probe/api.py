@@ -36,9 +36,13 @@ WATCH = 10.0
 #: Seconds for deleting all pods: they go one after another, each by etcd's own pace.
 CLEAN = 40.0
 
-#: Seconds between two attempts while the API cannot be reached: one that comes back sends no event. Each wait that
-#: sleeps this long has a deadline, and says at the end what it last saw.
+#: Seconds between two attempts while the API cannot be reached.
 AGAIN = 0.2
+
+
+def pause() -> None:
+    """Wait a little before the next attempt. Whoever calls it has a deadline, and says at the end what it last saw."""
+    time.sleep(AGAIN)  # an API that comes back sends no event
 
 
 def emit(**record: object) -> None:
@@ -115,7 +119,7 @@ class Api:
                         return
             except (OSError, http.client.HTTPException, ValueError) as error:
                 emit(kind="trouble", what=f"watch of {name}: {error or type(error).__name__}")
-                time.sleep(AGAIN)
+                pause()
             finally:
                 connection.close()
 
@@ -170,7 +174,7 @@ def create_one(api: Api, name: str, limit: float) -> None:
             emit(kind="trouble", what=f"creating {name}: {error or type(error).__name__}")
         if time.monotonic() > until:
             return
-        time.sleep(AGAIN)
+        pause()
     told = ""
     for state in api.watch(PODS, name, until):
         node, phase = state["spec"].get("nodeName", ""), state["status"].get("phase", "")
@@ -211,7 +215,7 @@ def clean(api: Api) -> None:
                 emit(kind="cleaned", count=count)
                 return
             method, trouble = "GET", f"{left} are still there"
-        time.sleep(AGAIN)
+        pause()
     raise SystemExit(f"deleting the test pods: {trouble} after {CLEAN:.0f} s")
 
 

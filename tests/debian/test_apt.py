@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
+import needs
 import pytest
 from serving import mirror
 
@@ -125,14 +125,11 @@ def test_only_the_ways_to_reach_mirrors_are_taken_from_apt_conf() -> None:
     ]
 
 
-needs_apt = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not here")
-
-
 def ignore(_line: str) -> None:
     """A sink that nobody reads."""
 
 
-@needs_apt
+@needs.apt
 def test_a_source_package_is_found_and_fetched(tmp_path: Path) -> None:
     with mirror() as source:
         client = Client(tmp_path, [source], "deb-src", ignore)
@@ -142,7 +139,7 @@ def test_a_source_package_is_found_and_fetched(tmp_path: Path) -> None:
         assert client.fetch_source("kubernetes", "1.20.2-1", tmp_path).name == "kubernetes_1.20.2-1.dsc"
 
 
-@needs_apt
+@needs.apt
 def test_a_mirror_that_stops_half_way_is_named(tmp_path: Path) -> None:
     with mirror(cut=(".tar.gz",)) as source:
         client = Client(tmp_path, [source], "deb-src", ignore)
@@ -152,7 +149,7 @@ def test_a_mirror_that_stops_half_way_is_named(tmp_path: Path) -> None:
         assert "another mirror" in caught.value.hint
 
 
-@needs_apt
+@needs.apt
 def test_a_mirror_that_does_not_answer_offers_nothing(tmp_path: Path) -> None:
     with mirror() as source:
         pass

@@ -6,12 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
+import needs
 import pytest
 
 from lab.debian.apt import Source
-from lab.debian.mirrors import HELPER, releases, silent
+from lab.debian.mirrors import releases, silent
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def test_each_mirror_is_asked_once_and_only_over_the_network() -> None:
     ]
 
 
-@pytest.mark.skipif(not Path(HELPER).exists(), reason="no apt on this host")
+@needs.apt
 def test_who_answers_is_fine_and_who_does_not_is_named_with_apts_words(mirror: str) -> None:
     good = f"{mirror}/debian/dists/bookworm/InRelease"
     empty = f"{mirror}/empty/dists/bookworm/InRelease"

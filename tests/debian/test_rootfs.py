@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import needs
 import pytest
 from serving import mirror
 
@@ -14,7 +14,7 @@ from lab.command import CommandError
 from lab.debian.apt import Source
 from lab.debian.rootfs import mmdebstrap
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="packages are unpacked with their owners, which needs root")
+pytestmark = [needs.root, needs.apt]
 
 
 def built_from(sources: Sequence[Source], tmp_path: Path) -> tuple[str, list[str]]:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import needs
 import pytest
 from credentials import Watcher
 from filelock import FileLock, Timeout
@@ -23,24 +24,15 @@ Report = Generator[None, pytest.TestReport, pytest.TestReport]
 NAME = "e2e"
 
 
-def why_not() -> str:
-    """Why no container can be made by this user on this host; "" when they can."""
-    if os.geteuid() != 0:
-        return "containers need root"
-    tried = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True)
-    return f"this host makes no namespaces: {tried.stderr.strip()}" if tried.returncode != 0 else ""
-
-
 @pytest.fixture(scope="session")
 def containers() -> None:
-    """Skips where this user or kernel makes no containers; a program that ``./inv test`` installs must be there."""
-    if reason := why_not():
-        pytest.skip(reason)
-    programs = ("lxc-start", "vagrant", "ip", "unshare")
-    if missing := [name for name in programs if shutil.which(name) is None]:
-        pytest.fail(
-            f"not installed, so nothing was tested: {', '.join(missing)} (./inv test installs them)", pytrace=False
-        )
+    """Skips for a user who may not make containers; as root they must be possible, with all that makes them there."""
+    if os.geteuid() != 0:
+        pytest.skip("containers need root")  # a right that this user was not given (see needs)
+    needs.programs("lxc-start", "vagrant", "ip", "unshare")
+    tried = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        pytest.fail(f"root makes no namespaces here, so nothing was tested: {tried.stderr}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

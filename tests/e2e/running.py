@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.identity import Identity
+from lab.waiting import wait_for
 
 FOLDER = Path(__file__).resolve().parents[2]
 
@@ -174,13 +175,7 @@ def until(
     look: Callable[[], Seen], good: Callable[[Seen], bool], what: str, seconds: float, *, interval: float = 0.5
 ) -> Seen:
     """Look again and again until what is seen is good; at the deadline the test fails and says what was seen last."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if good(seen):
-            return seen
-        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; last seen: {seen}"
-        time.sleep(interval)
+    return wait_for(what, look, good, seconds=seconds, interval=interval)
 
 
 def healthy(status: Mapping[str, Any]) -> bool:

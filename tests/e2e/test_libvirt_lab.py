@@ -44,6 +44,7 @@ print(urllib.request.urlopen(sys.argv[1], context=context, timeout=10).headers["
 def virtual_machines() -> None:
     """Skips where no virtual machines can be made by this user."""
     if os.geteuid() != 0 and not Path("/run/libvirt/libvirt-sock").exists():
+        # A right that this user was not given (see needs): neither root nor in the group of a system's daemon.
         pytest.skip("a libvirt daemon of the lab's own needs root")
 
 

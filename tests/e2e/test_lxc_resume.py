@@ -136,8 +136,8 @@ def kill_at(inv: Inv, moment: Moment, number: signal.Signals = signal.SIGKILL) -
 
 
 def _let_run(running: Running, seconds: float) -> None:
-    # No wait for something: the moment itself is a time on the clock.
-    time.sleep(max(0.0, running.started + seconds - time.monotonic()))
+    left = running.started + seconds - time.monotonic()
+    time.sleep(max(0.0, left))  # no wait for something: the moment itself is a time on the clock
 
 
 def under_way(said: str) -> str:

@@ -7,10 +7,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import needs
 import pytest
 
 from lab.errors import LabError
@@ -112,10 +112,8 @@ def test_the_hook_for_versions_quotes_its_path(tmp_path: Path) -> None:
     assert script.startswith("#!/bin/sh\n")
 
 
-HOST_HAS_GLIBC = sys.platform == "linux" and any(Path("/usr/lib").glob("*-linux-gnu/libc.so.6"))
-
-
-@pytest.mark.skipif(not HOST_HAS_GLIBC or os.geteuid() != 0, reason="needs Debian's libc, and root to chroot")
+@needs.root
+@needs.apt
 def test_a_program_runs_with_nothing_but_the_libraries_found_for_it(tmp_path: Path) -> None:
     found = Packages(Path("/")).programs(("tar",), "/bin")
     assert any("libc.so.6" in path for path in found)

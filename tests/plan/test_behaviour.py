@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import needs
 import pytest
-from judges import in_namespace, need
+from judges import in_namespace
 from samples import site, topology
 
 from lab.definition import parse
@@ -38,7 +39,7 @@ def master1(tmp_path: Path) -> Path:
 
 
 def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend(master1: Path) -> None:
-    need("haproxy")
+    needs.programs("haproxy")
     script = (
         WAIT
         + """
@@ -72,7 +73,7 @@ def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend
 
 
 def test_a_connection_that_is_closed_before_it_is_seen_open_is_no_refusal(master1: Path) -> None:
-    need("haproxy", "gcc")
+    needs.programs("haproxy", "gcc")
     script = (
         WAIT
         + f"""
@@ -95,7 +96,7 @@ EOF
 
 
 def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> None:
-    need("haproxy", "python3")
+    needs.programs("haproxy", "python3")
     text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
     for path, file in render(derive(parse(text)), site(), vagrantfile=False).items():
         if path.startswith("nodes/m1/"):
@@ -129,7 +130,7 @@ def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> 
     ("test", "hung"), [("listening", "alive"), ("answers", "not alive"), ("apiserver", "not alive")]
 )
 def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Path) -> None:
-    need("haproxy", "ss", "curl")
+    needs.programs("haproxy", "ss", "curl")
     text = (
         "nodes: [{name: m1, role: master, priority: 100}, {name: m2, role: master, priority: 90}]\n"
         f"keepalived: {{detection: {{how: script, weight: 20, test: {test}}}}}\n"
@@ -157,7 +158,7 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
 
 
 def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_not(master1: Path) -> None:
-    need("haproxy", "openssl", "curl", "python3")
+    needs.programs("haproxy", "openssl", "curl", "python3")
     make_certificate = next(
         text
         for text in (master1 / "answerer.sh").read_text().split("\n\n")
@@ -203,7 +204,7 @@ def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_no
 
 @pytest.mark.parametrize("path", ["/my/own/check", "/livez/etcd?verbose&timeout=1s", "/a(b)"])
 def test_the_answerer_answers_what_haproxy_asks_for_in_this_lab(path: str, tmp_path: Path) -> None:
-    need("haproxy", "openssl", "python3")
+    needs.programs("haproxy", "openssl", "python3")
     text = f'nodes: [{{name: m1, role: master}}]\nhaproxy: {{check: {{path: "{path}"}}}}\n'
     for name, file in render(derive(parse(text)), site(), vagrantfile=False).items():
         if name.startswith("nodes/m1/"):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import needs
 import pytest
-from judges import in_namespace, need
+from judges import in_namespace
 from samples import FOLDER, site, topology
 
 from lab.box.components import Component, components
@@ -71,7 +72,7 @@ class Machine:
 
     def install(self, component: Component, state: str) -> tuple[list[str], list[str]]:
         """What the component's script called in its first run and in its second; ``state`` is chroot or running."""
-        need("dpkg-query")
+        needs.programs("dpkg-query")
         (self.folder / "bin").mkdir()
         for name, text in (("dpkg-query", DPKG_QUERY), ("apt-get", APT_GET), ("systemctl", SYSTEMCTL)):
             (self.folder / "bin" / name).write_text(text)

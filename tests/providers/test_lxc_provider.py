@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Interface
 from pathlib import Path
 
+import needs
 import pytest
 
 from lab.command import CommandError, Note, run
@@ -20,10 +20,7 @@ from lab.providers.lxc import LxcProvider
 from lab.providers.namespace import NetworkNamespace
 from lab.waiting import wait_for
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="system containers need root"),
-    pytest.mark.skipif(shutil.which("lxc-start") is None, reason="lxc is not here"),
-]
+pytestmark = needs.root
 
 #: The host's own programs, read-only, and one process that sleeps.
 CONFIG = """\

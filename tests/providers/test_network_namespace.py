@@ -8,6 +8,7 @@ from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 
+import needs
 import pytest
 
 from lab.command import Stream, run
@@ -16,7 +17,7 @@ from lab.providers import namespace
 from lab.providers.namespace import BRIDGE, NetworkNamespace
 from lab.waiting import wait_for
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making network namespaces needs root")
+pytestmark = needs.root
 
 #: An address kept for documentation (RFC 5737).
 HOST = IPv4Interface("192.0.2.1/24")

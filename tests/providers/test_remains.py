@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 
 from lab.command import Note, run
@@ -28,8 +29,6 @@ FAR = "qemu+ssh://somebody@far/system"
 
 #: Nodes are enough of a definition here.
 NODES = "nodes: [{name: m1, role: master}]\n"
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces need root")
 
 
 class Hosts:
@@ -133,7 +132,7 @@ def test_with_nothing_but_vagrants_notes_the_systems_must_answer(identity: Ident
     assert (identity.state / ".vagrant").is_dir(), "the next one must find it again"
 
 
-@needs_root
+@needs.root
 def test_no_other_libvirt_need_answer_for_a_lab_with_its_own(identity: Identity, hosts: Hosts) -> None:
     noted(identity, "libvirt")
     folder = identity.state / "libvirt"
@@ -162,7 +161,7 @@ def own(identity: Identity, hosts: Hosts) -> Iterator[PrivateDaemon]:
         left.wait()
 
 
-@needs_root
+@needs.root
 def test_a_private_daemon_goes_with_all_that_is_its_own(own: PrivateDaemon, identity: Identity, hosts: Hosts) -> None:
     other = PrivateDaemon.of(Identity("remains", Path("/another/clone")), ANYWHERE)
     other.run.mkdir(parents=True)
@@ -184,7 +183,7 @@ def test_a_private_daemon_goes_with_all_that_is_its_own(own: PrivateDaemon, iden
     assert Remains(identity).remove_all(said.append) == []
 
 
-@needs_root
+@needs.root
 @pytest.mark.parametrize("what", ["own", "lxc"])
 def test_what_only_root_can_remove_is_not_counted_as_nothing(
     identity: Identity, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, what: str
@@ -199,7 +198,7 @@ def test_what_only_root_can_remove_is_not_counted_as_nothing(
     assert caught.value.hint == "sudo ./inv destroy --lab remains"
 
 
-@needs_root
+@needs.root
 def test_containers_go_with_their_network(identity: Identity, hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(lxc.LxcProvider, "remove_all", lambda self, sink: asked.append(self.network.name) or ["c"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -16,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import needs
 import pytest
 
 from lab.verify import programs
@@ -90,7 +89,7 @@ def test_sessions_are_read_from_the_stats_socket(tmp_path: Path) -> None:
 # the VIP's holder
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs a network namespace of its own")
+@needs.root
 def test_the_watcher_tells_of_each_change_at_once() -> None:
     words = ["unshare", "--net", sys.executable, "-u", "-c", programs.text("holders"), "10.9.8.7", "2", "60"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 from lab.errors import LabError
 from lab.providers.base import MachineState
 from lab.providers.libvirt import connection as virt
+from lab.waiting import wait_for
 
 #: Seconds in which a machine shuts down in good order: systemd's own stop limit is 90, emulation is slow.
 STOP_SECONDS = 150.0
@@ -66,19 +67,25 @@ def stop(domain: Any, deadline: float = STOP_SECONDS) -> None:
     """Push the power button and wait until it is off. Raises LabError when it still runs after ``deadline`` seconds."""
     if state(domain) is MachineState.PAUSED:
         domain.resume()  # a paused machine hears no button
-    ends = time.monotonic() + deadline
-    pushed = 0.0
-    while (found := state(domain)) is not MachineState.STOPPED:
-        now = time.monotonic()
-        if now > ends:
-            raise LabError(
-                f"{domain.name()} did not shut down within {deadline:.0f} s (state: {found})",
-                "./inv power off cuts its power",
-            )
-        if now - pushed > BUTTON_SECONDS:
+    pushed = float("-inf")
+
+    def push() -> MachineState:
+        nonlocal pushed
+        found = state(domain)
+        if found is not MachineState.STOPPED and time.monotonic() - pushed > BUTTON_SECONDS:
             _unless_off(domain, domain.shutdown)
-            pushed = now
-        time.sleep(0.1)  # libvirt's events need a loop of their own in another thread; a look costs a millisecond
+            pushed = time.monotonic()
+        return found
+
+    # libvirt's events need a loop of their own in another thread; a look costs a millisecond.
+    wait_for(
+        f"{domain.name()} to shut down",
+        push,
+        lambda found: found is MachineState.STOPPED,
+        seconds=deadline,
+        interval=0.1,
+        hint="./inv power off cuts its power",
+    )
 
 
 def cut(domain: Any) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import select
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
@@ -22,6 +21,7 @@ from lab.providers.libvirt import process
 from lab.providers.libvirt.daemon import listening
 from lab.providers.libvirt.process import Process
 from lab.providers.namespace import NetworkNamespace
+from lab.waiting import WaitTimeout, wait_for
 
 #: Where the sockets and process records of all labs' daemons lie, a folder a lab: gone with the host's restart.
 RUN = Path("/run")
@@ -216,15 +216,25 @@ class PrivateDaemon:
                 cwd="/",
             )
         self._record("libvirtd.json", daemon.pid)
-        deadline = time.monotonic() + START_SECONDS
-        while not listening((self.run / "libvirt" / "libvirt-sock",)):
-            if daemon.poll() is not None or time.monotonic() > deadline:
-                raise LabError(
-                    f"the lab's own libvirt daemon did not start (status {daemon.poll()})\n"
-                    + (log / "libvirtd.out").read_text()[-1000:],
-                    f"its log: {log}/libvirtd.log",
-                )
-            time.sleep(0.05)  # a socket file has no event without a further library
+        socket = self.run / "libvirt" / "libvirt-sock"
+        try:
+            # A socket file has no event without a further library.
+            wait_for(
+                "the daemon's socket",
+                lambda: daemon.poll() is not None or listening((socket,)),
+                bool,
+                seconds=START_SECONDS,
+                interval=0.05,
+            )
+            started = daemon.poll() is None
+        except WaitTimeout:
+            started = False
+        if not started:
+            raise LabError(
+                f"the lab's own libvirt daemon did not start (status {daemon.poll()})\n"
+                + (log / "libvirtd.out").read_text()[-1000:],
+                f"its log: {log}/libvirtd.log",
+            )
 
     def _end_strays(self) -> None:
         """End a daemon that was started but never recorded (its starter was killed): its socket would be in the way."""

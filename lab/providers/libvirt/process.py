@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Seconds between two looks at a process that is asked to end: it may be our child, which must be reaped meanwhile.
-POLL = 0.02
+#: Seconds until a killed process is gone: the kernel has its memory to give back first.
+KILL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,34 +46,29 @@ class Process:
         """Ask it to end, and kill it when it has not after ``grace`` seconds. False when it did not run."""
         if not self.alive:
             return False
-        for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
-            if self._signal(number) and self._gone_within(seconds):
-                return True
-        return not self.alive
-
-    def _signal(self, number: signal.Signals) -> bool:
-        """Send a signal through a handle on this very process: between look and signal its number may be given away."""
         try:
+            # A handle on this very process: between a look and a signal its number may be given away.
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return True
         try:
-            if self.alive:
-                signal.pidfd_send_signal(handle, number)
-        except ProcessLookupError:
-            pass  # it ended in this very moment: that is what was wanted
+            for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
+                if not self.alive or self._ends_by(handle, number, seconds):
+                    break
         finally:
             os.close(handle)
-        return True
+        _reap(self.pid)
+        return not self.alive
 
-    def _gone_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.alive:
-            _reap(self.pid)
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL)
-        return True
+    def _ends_by(self, handle: int, number: signal.Signals, seconds: float) -> bool:
+        """Send a signal and wait for the end: a handle can be read from when its process has ended (pidfd_open(2))."""
+        try:
+            signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return True  # it ended in this very moment: that is what was wanted
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        return bool(ended.poll(seconds * 1000))
 
 
 def save(file: Path, process: Process) -> None:
