@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from lab.command import run
 from lab.console import fail as fail_on_console
 from lab.errors import LabError
 from lab.parallel import gather, workers
+from lab.waiting import wait_for
 
 PROGRAM = """
 import sys
@@ -46,10 +46,8 @@ def test_an_error_waits_for_what_is_under_way() -> None:
 
 def test_an_interrupt_ends_every_threads_command(tmp_path: Path) -> None:
     program = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 10
-    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in "ab"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    begun = [tmp_path / name for name in "ab"]
+    wait_for("both commands", lambda: [file.exists() and file.read_text() for file in begun], all, seconds=10)
     program.send_signal(signal.SIGINT)
     _, errors = program.communicate(timeout=15)
     assert b"KeyboardInterrupt" in errors

@@ -52,6 +52,28 @@ def test_a_machine_that_does_not_shut_down_is_named(host: Any, virtual: Virtual)
     assert "power off" in caught.value.hint
 
 
+def test_the_button_is_pushed_again_for_a_guest_that_was_still_booting(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Booting:
+        pushes = 0
+
+        def name(self) -> str:
+            return "ha-m1"
+
+        def state(self) -> tuple[int, int]:
+            return (virt.SHUTOFF if self.pushes == 2 else virt.RUNNING), 0
+
+        def hasManagedSaveImage(self) -> bool:
+            return False
+
+        def shutdown(self) -> None:
+            self.pushes += 1
+
+    monkeypatch.setattr(domains, "BUTTON_SECONDS", 0.15)
+    guest = Booting()
+    domains.stop(guest, deadline=5.0)
+    assert guest.pushes == 2
+
+
 def test_states_are_the_labs_only(host: Any, virtual: Virtual) -> None:
     lab(host, virtual)
     found = domains.states(host, virtual.identity.prefix)

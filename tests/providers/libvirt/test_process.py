@@ -40,6 +40,8 @@ def test_it_ends_and_is_gone(sleeper: subprocess.Popen[bytes], tmp_path: Path) -
     assert not recorded.alive
     assert load(tmp_path / "it.json") is None
     assert not recorded.end(5.0), "there is nothing left to end"
+    with pytest.raises(ChildProcessError):
+        os.waitpid(recorded.pid, os.WNOHANG)  # no zombie is left of one that was our own child
 
 
 def test_one_that_does_not_listen_is_killed() -> None:
