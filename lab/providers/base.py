@@ -60,7 +60,7 @@ class Provider(Protocol):
         """The text of an ssh configuration with one Host a machine that runs (see ssh_config(5))."""
 
     def up(self, nodes: Sequence[str], sink: LineSink) -> None:
-        """Create and start the machines, all at once; those that run already are left alone. Raises CommandError."""
+        """Create, start or let go on the machines, all at once; those that run are left alone. Raises CommandError."""
 
     def states(self) -> dict[str, MachineState]:
         """The state of every machine of the definition; never calls vagrant."""

@@ -63,9 +63,12 @@ class LxcProvider:
         return "the lab's network is gone (was the host restarted?); ./inv resume makes it and switches the machines on"
 
     def up(self, nodes: Sequence[str], sink: LineSink) -> None:
-        """Create and start the machines side by side; those that run already are left alone."""
+        """Create and start the machines side by side; those that are frozen go on, those that run are left alone."""
         states = self.states()
-        wanted = [node for node in nodes if states[node] is not MachineState.RUNNING]
+        for node in nodes:
+            if states[node] is MachineState.PAUSED:
+                self.unpause(node)  # Vagrant takes it for one that boots, and waits minutes for its ssh
+        wanted = [node for node in nodes if states[node] not in (MachineState.RUNNING, MachineState.PAUSED)]
         if not wanted:
             return
         for node in wanted:

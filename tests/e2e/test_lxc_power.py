@@ -47,6 +47,17 @@ class TestPower:
         all_well(lab, tmp_path)
         assert remembered(lab.inv)
 
+    @pytest.mark.parametrize("victims", [["master2"], ["master1", "master3", "worker1"]], ids=" ".join)
+    def test_up_lets_frozen_machines_go_on(self, victims: list[str], lab: Shared, tmp_path: Path) -> None:
+        """As somebody froze them by hand: no ledger knows of it."""
+        for victim in victims:
+            lab.inv("enter", "lxc-freeze", "--name", lab.inv.identity.machine(victim))
+        states = {machine["name"]: machine["state"] for machine in lab.inv.status()["machines"]}
+        assert {name for name, state in states.items() if state == "paused"} == set(victims)
+        done = lab.inv.up(seconds=BACK + 60)
+        assert done.seconds < BACK, "nothing waits for a machine that stands still"
+        all_well(lab, tmp_path)
+
     @pytest.mark.parametrize("command", ["resume", "up"])
     def test_all_machines_killed_at_once(self, command: str, lab: Shared, tmp_path: Path) -> None:
         killed = kill_all(lab.inv)

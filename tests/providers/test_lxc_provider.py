@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from lab.identity import Identity
 from lab.providers.base import MachineState
 from lab.providers.lxc import LxcProvider
 from lab.providers.namespace import NetworkNamespace
+from lab.providers.vagrant import LabVagrant
 from lab.waiting import wait_for
 
 pytestmark = needs.root
@@ -88,6 +89,27 @@ def test_what_runs_may_be_started_and_woken_again(provider: LxcProvider) -> None
     provider.start("m1")
     provider.unpause("m1")
     assert provider.states()["m1"] is MachineState.RUNNING
+
+
+def test_up_lets_a_frozen_machine_go_on_and_leaves_vagrant_out_of_it(
+    provider: LxcProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed verification, or a person, froze it: Vagrant would wait for its ssh until its time is up."""
+    asked: list[Sequence[str]] = []
+    monkeypatch.setattr(LabVagrant, "up_all", lambda _vagrant, nodes, *_: asked.append(nodes))
+    provider.prepare(lambda line: None)
+    place(provider, "m1")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    provider.pause("m1")
+    await_state(provider, "m1", MachineState.PAUSED)
+    provider.up(["m1"], lambda line: None)
+    await_state(provider, "m1", MachineState.RUNNING)
+    assert asked == []
+    provider.pause("m1")
+    provider.up(["m1", "m2"], lambda line: None)
+    await_state(provider, "m1", MachineState.RUNNING)
+    assert asked == [["m2"]], "what is missing is still Vagrant's to make"
 
 
 def test_its_link_hangs_on_the_labs_bridge_and_not_on_the_host(provider: LxcProvider) -> None:

@@ -33,6 +33,10 @@ def test_power_and_pause(host: Any, virtual: Virtual) -> None:
     domains.pause(domain)
     domains.start(domain)
     assert domains.state(domain) is MachineState.RUNNING, "what is paused goes on"
+    domain.managedSave()
+    assert domains.state(domain) is MachineState.SAVED
+    domains.start(domain)
+    assert domains.state(domain) is MachineState.RUNNING, "and so does what is saved"
     domains.stop(domain)
     assert domains.state(domain) is MachineState.STOPPED
 
