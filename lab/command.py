@@ -14,10 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab.cause import cause
 from lab.errors import LabError
 
 #: Lines of output that an error shows: enough for a stack of causes, short enough to read.
 TAIL_LINES = 15
+
+#: The same where it is known why: then they only show what came before.
+TAIL_LINES_BEHIND_CAUSE = 5
 
 #: Seconds that a command is given to end after SIGTERM before it gets SIGKILL.
 TERM_GRACE = 5.0
@@ -63,18 +67,27 @@ class Result:
         text = self.stderr.strip() or ("" if self.secret else self.stdout.strip())
         return "\n".join(text.splitlines()[-lines:])
 
+    @property
+    def cause(self) -> list[str]:
+        """The lines that say why it failed, where it says so in a way that is known (see lab.cause).
+
+        Its error output comes first; where that holds no more than warnings, its output may (and is no secret).
+        """
+        return cause(self.stderr) or ([] if self.secret else cause(self.stdout))
+
 
 class CommandError(LabError):
-    """A command failed. Shows the command, the machine, the last lines of output and what to do."""
+    """A command failed. Shows the command, the machine, the lines that say why, its last lines and what to do."""
 
     def __init__(self, result: Result, hint: str = "") -> None:
         self.result = result
         where = f" on {result.machine}" if result.machine else ""
-        said = result.tail()
-        message = f"command failed{where} (status {result.status}, {result.duration:.1f} s): {result.command}"
-        if said:
-            message += "\n" + "\n".join(f"  | {line}" for line in said.splitlines())
-        super().__init__(message, hint)
+        why = result.cause
+        said = result.tail(TAIL_LINES_BEHIND_CAUSE if why else TAIL_LINES).splitlines()
+        lines = [f"command failed{where} (status {result.status}, {result.duration:.1f} s): {result.command}"]
+        lines += [f"  why: {line}" for line in why]
+        lines += [f"  | {line}" for line in said if line.strip() not in why]
+        super().__init__("\n".join(lines), hint)
 
 
 class CommandTimeout(CommandError):
