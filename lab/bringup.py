@@ -143,7 +143,7 @@ class Bringup:
             with self.timeline.phase("machines"):
                 lab.provider.up(absent, self.timeline.line)
         self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
-        wait_reachable(lab.machines.values())  # an earlier up may have ended while they booted
+        wait_reachable(lab.machines.values(), lab.provider.states)  # an earlier up may have ended while they booted
         step_clocks(lab, states, self.timeline)
         return [f"started {name}" for name in absent]
 

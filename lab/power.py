@@ -47,7 +47,7 @@ def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> t
     _each(paused, "unpause", lab.provider.unpause, timeline)
     _each(off, "switch on", lab.provider.start, timeline)
     lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
-    wait_reachable(lab.machines.values())
+    wait_reachable(lab.machines.values(), lab.provider.states)
     step_clocks(lab, states, timeline)
     heal(False)
     stage = lab.state.stage or Stage.MACHINES
@@ -81,7 +81,7 @@ def step_clocks(lab: Lab, before: Mapping[str, MachineState], timeline: Timeline
     stood = [lab.machines[node] for node, state in before.items() if state in STOOD_STILL]
     if stood and Capability.OWN_CLOCK in lab.provider.capabilities:
         with timeline.phase("clocks"):
-            wait_reachable(stood)
+            wait_reachable(stood, lab.provider.states)
             clocks.step(stood)
 
 

@@ -81,7 +81,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         provider = FakeProvider({"m1": RUNNING, "m2": RUNNING, "w1": RUNNING, **found}, **more)
 
         def note(what: str) -> Callable[..., None]:
-            def noted(machines: Any, **_: object) -> None:
+            def noted(machines: Any, *_: object) -> None:
                 provider.done.append(f"{what} {' '.join(machine.name for machine in machines)}")
 
             return noted
