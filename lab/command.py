@@ -9,13 +9,14 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.cause import cause
 from lab.errors import LabError
+from lab.interrupts import waiting
 
 #: Lines of output that an error shows: enough for a stack of causes, short enough to read.
 TAIL_LINES = 15
@@ -146,8 +147,8 @@ def run(
     ``label`` replaces the command in messages where the real one is an unreadable wrapper; what a ``secret`` command
     prints is in its result and in no message.
     The command runs in a process group of its own: on a timeout or an interrupt the whole group is ended, so nothing
-    outlives its caller; so does end_all from another thread. Raises CommandTimeout, LabError when the program cannot be
-    started, and what the sink raised.
+    outlives its caller; so does end_commands from another thread. Raises CommandTimeout, LabError when the program
+    cannot be started, and what the sink raised.
     """
     command = label if label is not None else shown(argv)
     started = time.monotonic()
@@ -160,7 +161,8 @@ def run(
     with _running(lambda: _start(argv, command, stdin, env, cwd)) as process:
         threads = [out.start(process.stdout), err.start(process.stderr)]
         try:
-            process.wait(timeout)
+            with waiting():
+                process.wait(timeout)
         except subprocess.TimeoutExpired:
             end_group(process)
             _join(threads)
@@ -217,30 +219,32 @@ def _feed(process: subprocess.Popen[str], text: str) -> None:
             continue  # the command ended without reading: its own status tells why
 
 
-_under_way: set[subprocess.Popen[str]] = set()
+#: Who waits for what: a thread's identifier by the command.
+_under_way: dict[subprocess.Popen[str], int] = {}
 _under_way_lock = threading.Lock()
 
 
 @contextmanager
 def _running(start: Callable[[], subprocess.Popen[str]]) -> Iterator[subprocess.Popen[str]]:
-    """Start a command, known to end_all from its first moment to its last."""
+    """Start a command, known to end_commands from its first moment to its last."""
     with _under_way_lock:
         process = start()
-        _under_way.add(process)
+        _under_way[process] = threading.get_ident()
     try:
         yield process
     finally:
         with _under_way_lock:
-            _under_way.discard(process)
+            _under_way.pop(process, None)
 
 
-def end_all() -> None:
-    """End every command that any thread of this program waits for: each of them sees its command fail.
+def end_commands(threads: Iterable[threading.Thread]) -> None:
+    """End every command that one of these threads waits for: it sees its command fail.
 
-    An interrupt reaches the main thread only; this carries it to the others.
+    An interrupt reaches the main thread only; this carries it to others, and to no command that heals something.
     """
+    waiters = {thread.ident for thread in threads}
     with _under_way_lock:
-        processes = list(_under_way)
+        processes = [process for process, waiter in _under_way.items() if waiter in waiters]
     for process in processes:
         signal_group(process, signal.SIGTERM)
     for process in processes:

@@ -18,6 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from lab import output
 from lab.command import Note
 from lab.errors import LabError
 from lab.timeline import Phase
@@ -46,6 +47,11 @@ def raw(text: str) -> None:
 def warn(text: str) -> None:
     """Something the reader should know, on standard error."""
     err.print(Text("warning: ", style="yellow bold"), Text(text), sep="")
+
+
+def notice(text: str) -> None:
+    """Something that whoever sits at the terminal should know at once: also while live rows are shown there."""
+    (out if out.is_terminal else err).print(Text(text, style="yellow bold"))
 
 
 def fail(error: LabError) -> None:
@@ -190,8 +196,8 @@ class Progress:
 
 
 def watch(render: Callable[[], RenderableType], seconds: float) -> None:
-    """Show something afresh every ``seconds`` until Ctrl-C."""
+    """Show something afresh every ``seconds`` until Ctrl-C, or until nobody reads it any more."""
     pause = threading.Event()
     with Live(render(), console=out, screen=out.is_terminal, auto_refresh=False) as live:
-        while not pause.wait(seconds):
+        while not output.lost() and not pause.wait(seconds):
             live.update(render(), refresh=True)

@@ -9,8 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from lab.command import TERM_GRACE, end_all
+from lab.command import TERM_GRACE, end_commands
 from lab.errors import LabError
+from lab.interrupts import waiting
 
 
 @contextmanager
@@ -23,7 +24,8 @@ def workers(count: int) -> Iterator[ThreadPoolExecutor]:
     threads: list[threading.Thread] = []
     pool = ThreadPoolExecutor(max(1, count), initializer=lambda: threads.append(threading.current_thread()))
     try:
-        yield pool
+        with waiting():
+            yield pool
     except (KeyboardInterrupt, SystemExit):
         pool.shutdown(wait=False, cancel_futures=True)
         _end(threads)
@@ -50,6 +52,6 @@ def _end(threads: list[threading.Thread]) -> None:
     """End the threads' commands until the threads have ended too: one may just have begun its next command."""
     deadline = time.monotonic() + 2 * TERM_GRACE
     while any(thread.is_alive() for thread in threads) and time.monotonic() < deadline:
-        end_all()
+        end_commands(threads)
         for thread in threads:
             thread.join(0.05)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 
 from invoke.collection import Collection
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.program import Program
 
-from lab import __version__
+from lab import __version__, interrupts, output
 from lab.errors import ExitStatus, LabError, UsageError
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -121,26 +118,26 @@ def main(argv: list[str] | None = None) -> int:
         program.carry_out(["inv", *own])
     except (ParseError, CollectionNotFound) as error:
         return _failed(UsageError(str(error), "./inv --list shows every command, ./inv --help COMMAND its options"))
-    except LabError as error:
-        return _failed(error)
     except Exit as error:
         if error.message:
             sys.stderr.write(f"{error.message}\n")
         return int(error.code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt.__cause__, Exception):
+            _unexpected(interrupt.__cause__)
         sys.stderr.write(
             "\ninterrupted; the same command goes on from here\n" if own[:1] == ["up"] else "\ninterrupted\n"
         )
         return int(ExitStatus.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitStatus.GOOD)
-    except OSError as error:
-        trouble = host_trouble(error)
-        return _failed(trouble) if trouble is not None else _fault(error)
-    except Exception as error:  # noqa: BLE001  the outermost layer: everything that escapes is a fault of the program
-        return _fault(error)
+    except Exception as error:  # noqa: BLE001  the outermost layer: nothing escapes it
+        return _unexpected(error)
     return int(ExitStatus.GOOD)
+
+
+def _unexpected(error: Exception) -> int:
+    """What is wrong is the reader's to mend, or the host's, or else a fault of the program."""
+    trouble = host_trouble(error) if isinstance(error, OSError) else error
+    return _failed(trouble) if isinstance(trouble, LabError) else _fault(error)
 
 
 def host_trouble(error: OSError) -> LabError | None:
@@ -177,13 +174,26 @@ def _fault(error: Exception) -> int:
     return int(ExitStatus.FAULT)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Whoever ends the program from outside gets the same clean end as Ctrl-C."""
-    raise KeyboardInterrupt
+def process() -> int:
+    """``main``, with what belongs to a process of its own: signals, and standard output that somebody reads or not."""
+    output.guard()
+    interrupts.install(_notice)
+    try:
+        status = main()
+    except KeyboardInterrupt:  # one more, while the first was told
+        return int(ExitStatus.INTERRUPTED)
+    finally:
+        interrupts.finish()
+    if (lost := output.trouble()) is not None and status == ExitStatus.GOOD:
+        return _unexpected(lost)
+    return status
+
+
+def _notice(text: str) -> None:
+    from lab import console
+
+    console.notice(text)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it stays ignored
-        signal.signal(signal.SIGHUP, _interrupt)
-    sys.exit(main())
+    sys.exit(process())

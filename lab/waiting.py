@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab.errors import LabError
+from lab.interrupts import waiting
 
 Seen = TypeVar("Seen")
 
@@ -41,4 +42,5 @@ def wait_for(
             return seen
         if time.monotonic() >= deadline:
             raise WaitTimeout(what, seconds, seen, hint)
-        pause.wait(interval)
+        with waiting():
+            pause.wait(interval)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import command
-from lab.command import CommandError, CommandTimeout, Result, Stream, end_all, run
+from lab.command import CommandError, CommandTimeout, Result, Stream, end_commands, run
 from lab.errors import LabError
 from lab.waiting import wait_for
 
@@ -188,15 +188,21 @@ def test_what_cannot_be_started_is_said_plainly(argv: list[str], cwd: Path | Non
         run(argv, cwd=cwd)
 
 
-def test_end_all_ends_what_other_threads_wait_for(tmp_path: Path) -> None:
-    results: list[Result] = []
-    script = f"echo $$ > {tmp_path}/pid; exec sleep 300"
-    thread = threading.Thread(target=lambda: results.append(run(["sh", "-c", script])))
-    thread.start()
-    pid = read_pid(tmp_path / "pid")
-    end_all()
-    thread.join(5)
-    assert [result.status for result in results] == [-signal.SIGTERM]
+def test_what_some_threads_wait_for_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    results: dict[str, Result] = {}
+
+    def wait(name: str) -> None:
+        results[name] = run(["sh", "-c", f"echo $$ > {tmp_path}/{name}; exec sleep 1"])
+
+    ends, stays = (threading.Thread(target=wait, args=(name,)) for name in ("ends", "stays"))
+    for thread in (ends, stays):
+        thread.start()
+    pid = read_pid(tmp_path / "ends")
+    read_pid(tmp_path / "stays")
+    end_commands([ends])
+    for thread in (ends, stays):
+        thread.join(5)
+    assert (results["ends"].status, results["stays"].status) == (-signal.SIGTERM, 0)
     assert ended(pid)
 
 

@@ -14,6 +14,7 @@ from lab.bench.bringup import UpBench
 from lab.bench.failover import FailoverBench, Row
 from lab.bench.figures import Spread, as_data, collect
 from lab.bench.plot import plot
+from lab.commands.changing import changing
 from lab.commands.destroy import remove
 from lab.commands.up import check_provider, source_of
 from lab.commands.verify import view
@@ -52,7 +53,7 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
     state = State(Identity(name or f"{wanted.name}-bench", FOLDER))
     done: list[dict[str, float]] = []
     try:
-        with state.lock(), console.Progress(f"bench up: {rounds} rounds") as progress:
+        with changing(state), console.Progress(f"bench up: {rounds} rounds") as progress:
             bench = UpBench(
                 wanted,
                 source,
@@ -87,7 +88,7 @@ def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) 
     compared = [load(source) for source in sources]
     rows: list[Row] = []
     try:
-        with lab.state.lock(), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
+        with changing(lab.state), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
             timeline = Timeline(progress)
             heal_open(view(lab), timeline.line)
             with closing(FailoverBench(lab, compared, timeline, timeline.line).run(rounds)) as measured:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import console
+from lab.commands.changing import changing
 from lab.commands.show import machines_table
 from lab.commands.verify import view
 from lab.context import Lab, open_lab
@@ -23,7 +24,7 @@ from lab.verify.ledger import heal_open
 def halt(name: str, definition: str) -> None:
     """Shut the whole lab down in good order."""
     lab = open_lab(name, definition)
-    with lab.state.lock(), console.Progress(f"lab {lab.identity.name}: halt") as progress:
+    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: halt") as progress:
         timeline = Timeline(progress)
         stopped = halt_lab(lab, timeline)
     console.say(
@@ -34,7 +35,7 @@ def halt(name: str, definition: str) -> None:
 def resume(name: str, definition: str) -> None:
     """Switch the whole lab on and wait until it is healthy."""
     lab = open_lab(name, definition)
-    with lab.state.lock(), console.Progress(f"lab {lab.identity.name}: resume") as progress:
+    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: resume") as progress:
         timeline = Timeline(progress)
         status, started = resume_lab(lab, timeline, lambda settled: heal_open(view(lab), console.say, cluster=settled))
     console.table(f"Lab {lab.identity.name} ({lab.provider.name})", *machines_table(status))
@@ -47,7 +48,7 @@ def power(name: str, definition: str, action: str, node: str) -> None:
     if action not in ("on", "off"):
         raise UsageError(f"power {action}: no such action", "./inv power off NODE, or ./inv power on NODE")
     lab = open_lab(name, definition)
-    with lab.state.lock(), console.Progress(f"lab {lab.identity.name}: power {action} {node}") as progress:
+    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: power {action} {node}") as progress:
         switch(lab, node, action == "on", Timeline(progress))
     console.say(f"{node} is {action}", "green bold")
 
@@ -63,7 +64,7 @@ def snapshot(name: str, definition: str, label: str, node: str) -> None:
     if not label:
         _list(lab, keeper.snapshots(), node)
         return
-    with lab.state.lock(), console.Progress(_title(lab, "snapshot", label, node)) as progress:
+    with changing(lab.state), console.Progress(_title(lab, "snapshot", label, node)) as progress:
         timeline = Timeline(progress)
         with timeline.phase("snapshot", node):
             keeper.snapshot(label, node, timeline.line)
@@ -82,7 +83,7 @@ def restore(name: str, definition: str, label: str, node: str) -> None:
             f"the other etcd members are ahead of {node} as it was: its own may stop again and again "
             "(tocommit is out of range); the whole lab's snapshots fit together"
         )
-    with lab.state.lock(), console.Progress(_title(lab, "restore", label, node)) as progress:
+    with changing(lab.state), console.Progress(_title(lab, "restore", label, node)) as progress:
         timeline = Timeline(progress)
         with timeline.phase("restore", node):
             keeper.restore(label, node, timeline.line)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import console
 from lab.bringup import Bringup
+from lab.commands.changing import changing
 from lab.commands.show import machines_table, phases_table
 from lab.commands.verify import view
 from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
@@ -36,7 +37,7 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     for risk in risks(derive(wanted), made_with):
         console.warn(risk)
     started = time.strftime("%Y%m%d-%H%M%S")
-    with state.lock(), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
+    with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
         work = Bringup(wanted, source, state, provider or wanted.provider, stage, timeline, refresh, heal)
         try:

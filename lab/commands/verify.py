@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import console
+from lab.commands.changing import changing
 from lab.context import Lab, open_lab
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
@@ -40,7 +41,7 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
     if not chosen:
         raise LabError("there is no case for this lab")
     seen = view(lab)
-    with lab.state.lock():
+    with changing(lab.state):
         folder = new_folder(seen, "verify")
         try:
             done = run_cases(chosen, seen, console.say, folder)

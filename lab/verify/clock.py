@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.interrupts import waiting
 from lab.machine import Machine
 
 #: Exchanges per measurement: the quickest one bounds the error, and a busy machine has few quick ones.
@@ -61,20 +62,26 @@ def measure(machine: Machine) -> Offset:
     timer = threading.Timer(LIMIT, process.kill)
     timer.start()
     try:
-        assert process.stdin is not None and process.stdout is not None
-        if process.stdout.readline().strip() == BOOT_ID.read_text(encoding="ascii").strip():
-            return Offset(0.0, 0.0)
-        exchanges = []
-        for _ in range(EXCHANGES):
-            sent = time.time()
-            process.stdin.write("\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-            exchanges.append((sent, float(answer), time.time()))
-        return from_exchanges(exchanges)
+        with waiting():
+            return _ask(process)
     except (OSError, ValueError) as error:
         raise LabError(f"{machine.name} did not tell its time within {LIMIT:.0f} s", "is it running?") from error
     finally:
         timer.cancel()
         process.kill()
         process.communicate()
+
+
+def _ask(process: subprocess.Popen[str]) -> Offset:
+    """Talk to the answerer."""
+    assert process.stdin is not None and process.stdout is not None
+    if process.stdout.readline().strip() == BOOT_ID.read_text(encoding="ascii").strip():
+        return Offset(0.0, 0.0)
+    exchanges = []
+    for _ in range(EXCHANGES):
+        sent = time.time()
+        process.stdin.write("\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        exchanges.append((sent, float(answer), time.time()))
+    return from_exchanges(exchanges)

@@ -23,6 +23,9 @@ STAMP = "date +%s.%N"
 #: Seconds for a machine to be reachable again after its power came back; an emulated one boots in 60 to 90 s.
 BOOT = 240.0
 
+#: The name of what stands for the pods that cases create.
+TEST_PODS = "test-pods"
+
 SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 SET_ASIDE = "/etc/kubernetes/kube-scheduler.yaml.fault"
 NO_RESTART = "/run/systemd/system/haproxy.service.d/fault-no-restart.conf"
@@ -129,7 +132,7 @@ class TestPods:
     __test__ = False
 
     node: str
-    name: str = "test-pods"
+    name: str = TEST_PODS
     silences: bool = False
 
     def prepare(self, view: LabView) -> None:
@@ -218,6 +221,6 @@ def make(name: str, node: str) -> Fault:
     if name in MACHINE:
         change, undo = MACHINE[name]
         return MachineFault(name, node, change, undo)
-    if name == "test-pods":
+    if name == TEST_PODS:
         return TestPods(node)
     raise UsageError(f"no such fault: {name}", f"there are: {', '.join(sorted([*SCRIPTS, *MACHINE]))}")

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.errors import LabError
+from lab.interrupts import waiting
 
 Record = Mapping[str, Any]
 
@@ -89,7 +90,8 @@ class History:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                self._changed.wait(left)
+                with waiting():
+                    self._changed.wait(left)
             return True
 
 

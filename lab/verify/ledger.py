@@ -16,9 +16,21 @@ from typing import Any
 
 from lab.command import LineSink
 from lab.errors import LabError
-from lab.verify.faults import Fault, make
+from lab.interrupts import Open, held, unbroken
+from lab.state import State
+from lab.verify.faults import TEST_PODS, Fault, make
 from lab.verify.history import History
 from lab.verify.view import LabView
+
+#: The ledger in the lab's folder.
+FILE = "faults.json"
+
+#: What only a cluster that answers can heal. It harms nobody meanwhile.
+NEEDS_CLUSTER = frozenset({TEST_PODS})
+
+#: How a fault is healed that its own command left open.
+RETURNS = "./inv up gives the lab its own back"
+LATER = "the next ./inv up, verify, resume or bench failover heals it first"
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,9 @@ class Entry:
     id: str
     name: str
     node: str
+
+    def __str__(self) -> str:
+        return f"{self.name} on {self.node}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +54,7 @@ class Ledger:
     @classmethod
     def of(cls, view: LabView) -> Ledger:
         """The ledger of a lab."""
-        return cls(view.state / "faults.json")
+        return cls(view.state / FILE)
 
     def entries(self) -> list[Entry]:
         """The open faults in the order they were opened. Raises LabError when the file is no ledger."""
@@ -50,6 +65,13 @@ class Ledger:
         except (ValueError, TypeError) as error:
             hint = "heal by hand what it names, then remove the file"
             raise LabError(f"{self.path}: not a list of open faults ({error})", hint) from error
+
+    def still_open(self) -> list[Open]:
+        """The open faults, each with how it will be healed; a file that is no ledger is told as one more."""
+        try:
+            return [Open(str(entry), LATER) for entry in self.entries()]
+        except LabError as error:
+            return [Open(error.message, error.hint)]
 
     def open(self, fault: Fault) -> Entry:
         """Write a fault down. It is on disk when this returns."""
@@ -74,29 +96,57 @@ class Ledger:
         beside.replace(self.path)
 
 
+def still_open(state: State) -> list[Open]:
+    """All that a lab has of some command's doing and should not have: faults, and another's load balancer."""
+    borrowed = [Open(f"the load balancer of {state.borrowed}", RETURNS)] if state.borrowed else []
+    return [*Ledger(state.folder / FILE).still_open(), *borrowed]
+
+
 @contextmanager
 def applied(fault: Fault, view: LabView, history: History) -> Iterator[None]:
-    """The fault lasts as long as the with-block, and is healed whatever happens in it, Ctrl-C included.
+    """The fault lasts as long as the with-block, and is healed whatever happens in it.
 
-    What cannot be healed stays in the ledger, for the next command. Raises LabError when making or healing fails.
+    An interrupt is raised where the block waits, and neither while the fault is made nor while it is healed. What
+    cannot be healed stays in the ledger, for the next command. Raises LabError when making or healing fails.
     """
     ledger = Ledger.of(view)
-    entry = ledger.open(fault)
-    about: dict[str, Any] = {"id": entry.id, "name": fault.name, "node": fault.node, "silences": fault.silences}
+    with held(ledger.still_open):
+        entry = ledger.open(fault)
+        about: dict[str, Any] = {"id": entry.id, "name": fault.name, "node": fault.node, "silences": fault.silences}
+        try:
+            with unbroken():
+                _begin(fault, view, history, about)
+            yield
+        finally:
+            with unbroken():
+                try:
+                    history.add("fault", event="heal", **about)
+                finally:  # a disk that is full is no reason to leave the lab broken
+                    _heal(fault, view)
+                    ledger.close(entry)
+                history.add("fault", event="healed", **about)
+
+
+def _begin(fault: Fault, view: LabView, history: History, about: dict[str, Any]) -> None:
+    fault.prepare(view)
+    history.add("fault", event="begin", **about)
+    moment = fault.begin(view)
+    if moment is None:
+        history.add("fault", event="begun", **about)
+    else:
+        history.add("fault", event="begun", source=fault.node, t=moment, **about)
+
+
+def _heal(fault: Fault, view: LabView) -> None:
+    """Heal it, or raise LabError that names fault and machine and says what to do."""
     try:
-        fault.prepare(view)
-        history.add("fault", event="begin", **about)
-        moment = fault.begin(view)
-        if moment is None:
-            history.add("fault", event="begun", **about)
-        else:
-            history.add("fault", event="begun", source=fault.node, t=moment, **about)
-        yield
-    finally:
-        history.add("fault", event="heal", **about)
         fault.heal(view)
-        history.add("fault", event="healed", **about)
-        ledger.close(entry)
+    except (LabError, OSError) as error:
+        why = error.message if isinstance(error, LabError) else str(error)
+        raise LabError(
+            f"{fault.name} on {fault.node} could not be healed: {why}",
+            f"{LATER}; to look at {fault.node}: ./inv ssh {fault.node}; ./inv destroy forgets it",
+        ) from error
 
 
 @contextmanager
@@ -106,39 +156,38 @@ def pods(view: LabView, node: str) -> Iterator[None]:
     ``node`` is the master that deletes it. Raises LabError when that fails; it then stays in the ledger.
     """
     ledger = Ledger.of(view)
-    litter = make("test-pods", node)
-    entry = ledger.open(litter)
-    try:
-        yield
-    finally:
-        litter.heal(view)
-        ledger.close(entry)
-
-
-#: What only a cluster that answers can heal.
-NEEDS_CLUSTER = frozenset({"test-pods"})
+    litter = make(TEST_PODS, node)
+    with held(ledger.still_open):
+        entry = ledger.open(litter)
+        try:
+            yield
+        finally:
+            with unbroken():
+                _heal(litter, view)
+                ledger.close(entry)
 
 
 def heal_open(view: LabView, sink: LineSink, *, cluster: bool = True) -> list[str]:
     """Heal every fault that an earlier, killed command left open; returns what was healed, in words.
 
     With ``cluster`` false those stay open for later that need a cluster that answers.
-    Every fault is tried even when another cannot be healed; then raises LabError with all that stayed open.
+    Every fault is tried even when another cannot be healed; then raises LabError with all that stayed open. Interrupts
+    wait until all were tried.
     """
     ledger = Ledger.of(view)
     healed, errors = [], []
     entries = [entry for entry in ledger.entries() if cluster or entry.name not in NEEDS_CLUSTER]
-    for entry in entries:
-        said = f"{entry.name} on {entry.node}"
-        sink(f"healing a fault that an earlier command left open: {said}")
-        try:
-            make(entry.name, entry.node).heal(view)
-        except LabError as error:
-            errors.append(f"{said}: {error.message}")
-            continue
-        ledger.close(entry)
-        healed.append(said)
-    if errors:
-        hint = f"./inv destroy forgets them; the list is {ledger.path}"
-        raise LabError("faults of an earlier command are still open:\n" + "\n".join(errors), hint)
+    with held(ledger.still_open), unbroken():
+        for entry in entries:
+            sink(f"healing a fault that an earlier command left open: {entry}")
+            try:
+                _heal(make(entry.name, entry.node), view)
+            except LabError as error:
+                errors.append(error.message)
+                continue
+            ledger.close(entry)
+            healed.append(str(entry))
+        if errors:
+            hint = f"./inv destroy forgets them; the list is {ledger.path}"
+            raise LabError("faults of an earlier command are still open:\n" + "\n".join(errors), hint)
     return healed

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.command import LineSink
 from lab.errors import LabError
+from lab.interrupts import held, unbroken
 from lab.verify.cases.case import Case
 from lab.verify.history import History
 from lab.verify.judge import judge
@@ -108,26 +109,38 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
     )
     probes = Probes(view, history)
     stage = Stage(view, history, probes, sink, name)
-    try:
-        if reason := _cannot(case, view):
-            raise LabError(reason)
-        probes.clocks()
-        probes.start()
-        if case.lease:
-            probes.watch_lease(stage.operator(), case.lease)
-        if _steady(stage, case):
-            case.run(stage)
-        probes.check()
-    except LabError as error:
-        history.add("broken-off", text=str(error))
-        sink(f"case {name} broke off: {error.message}")
-    finally:
-        stage.phase("end")
-        probes.stop()
+    with held(Ledger.of(view).still_open):
+        try:
+            _conduct(case, stage)
+        except LabError as error:
+            history.add("broken-off", text=str(error))
+            sink(f"case {name} broke off: {error.message}")
+        except KeyboardInterrupt:
+            history.add("broken-off", text="it was interrupted")
+            raise
+        finally:
+            with unbroken():
+                try:
+                    stage.phase("end")
+                finally:
+                    probes.stop()
     if Ledger.of(view).entries():
         sink("what this case did could not be undone: the run ends here, the next command tries again")
         return False
     return True
+
+
+def _conduct(case: Case, stage: Stage) -> None:
+    """Start the probes, wait for the steady state, run the case in it."""
+    if reason := _cannot(case, stage.view):
+        raise LabError(reason)
+    stage.probes.clocks()
+    stage.probes.start()
+    if case.lease:
+        stage.probes.watch_lease(stage.operator(), case.lease)
+    if _steady(stage, case):
+        case.run(stage)
+    stage.probes.check()
 
 
 def _cannot(case: Case, view: LabView) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
+from lab.interrupts import Open
 from lab.verify import ledger
 from lab.verify.history import History
-from lab.verify.ledger import Ledger, applied, heal_open
+from lab.verify.ledger import LATER, Ledger, applied, heal_open
 
 VIEW: Any = None
 
@@ -123,6 +125,48 @@ def test_what_cannot_be_healed_stays_open_and_the_next_command_heals_it(
     assert later.done == ["heal"] and "haproxy-stop on master1" in said[0]
     assert Ledger.of(view).entries() == []
     assert heal_open(view, said.append) == []
+
+
+def test_a_history_on_a_full_disk_is_no_reason_to_leave_it(view: Any, history: History) -> None:
+    fault = FakeFault()
+    with pytest.raises(OSError, match="No space left"), applied(fault, view, history):
+        history._file = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115  the history's own to close
+    assert fault.done[-1] == "heal"
+    assert Ledger.of(view).entries() == []
+
+
+def test_what_keeps_it_from_being_healed_names_fault_machine_and_what_to_do(view: Any, history: History) -> None:
+    with pytest.raises(LabError) as caught, applied(FakeFault(fails="heal"), view, history):
+        pass
+    assert caught.value.message == "haproxy-stop on master1 could not be healed: heal failed"
+    assert "./inv ssh master1" in caught.value.hint
+    assert LATER in caught.value.hint
+
+
+def test_a_disk_that_is_full_keeps_no_other_fault_open(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = Ledger.of(view)
+    for node in ("master1", "master2"):
+        book.open(FakeFault(node=node))
+
+    def full(view: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ill, well = FakeFault(), FakeFault(node="master2")
+    monkeypatch.setattr(ill, "heal", full)
+    monkeypatch.setattr(ledger, "make", lambda name, node: ill if node == "master1" else well)
+    with pytest.raises(LabError, match=r"haproxy-stop on master1 could not be healed: .*No space left"):
+        heal_open(view, lambda line: None)
+    assert well.done == ["heal"]
+
+
+def test_what_is_open_is_named_with_how_it_is_healed_later(view: Any) -> None:
+    book = Ledger.of(view)
+    assert book.still_open() == []
+    book.open(FakeFault())
+    assert book.still_open() == [Open("haproxy-stop on master1", LATER)]
+    book.path.write_text("[")
+    (damaged,) = book.still_open()
+    assert "faults.json" in damaged.what and "remove the file" in damaged.later
 
 
 def test_one_that_cannot_be_healed_does_not_keep_the_others_open(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,24 @@
+"""What every command has in common that changes a lab: alone, and with nothing left open unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab import console
+from lab.state import State
+from lab.verify.ledger import still_open
+
+
+@contextmanager
+def changing(state: State) -> Iterator[None]:
+    """No other command changes the lab meanwhile. What is open at the end is named, whatever way the block ends.
+
+    Raises LabError when another command is at it.
+    """
+    with state.lock():
+        try:
+            yield
+        finally:
+            for one in still_open(state):
+                console.warn(f"still open: {one}")
