@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.stage import Stage
+
+#: The file of a lab's folder that the command holds which changes the lab.
+LOCK = "lock"
+
+#: How often a folder is made that others remove at that very moment.
+LOCK_TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -114,16 +121,56 @@ class State:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Only one command at a time may change a lab; raises LabError when another one is at it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise LabError(
-                f"another command is changing lab {self.identity.name}", "wait for it, or end it, then try again"
-            ) from None
+        """Only one command at a time may change a lab; raises LabError when another one is at it.
+
+        Who has the lock may remove all that the folder holds; a folder with nothing else left in it goes with its lock.
+        """
+        lock = self._acquire()
         try:
             yield
         finally:
-            lock.release()
+            try:
+                self._tidy()
+            finally:
+                lock.release()
+
+    def _acquire(self) -> FileLock:
+        """The lock, held. (FileLock sees to it that the file which was locked still has its name.)"""
+        for _ in range(LOCK_TRIES):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(self.folder / LOCK)
+                lock.acquire(timeout=0)
+                return lock
+            except FileNotFoundError:
+                continue  # the folder was removed between two of these lines: it is made anew
+            except Timeout:
+                break
+        raise LabError(
+            f"another command is changing lab {self.identity.name}", "wait for it, or end it, then try again"
+        )
+
+    def clear(self) -> None:
+        """Remove everything that the folder holds; its lock, which must be held, stays until it is given up."""
+        for path in self.folder.iterdir():
+            if path.name != LOCK:
+                delete(path)
+
+    def _tidy(self) -> None:
+        """Remove the folder when there is nothing but its lock, which is held: a lab that never was leaves nothing.
+
+        From the moment in which the lock's name is gone somebody else may make folder and lock anew; then both stay.
+        """
+        with suppress(OSError):  # gone already, or no longer empty
+            if [path.name for path in self.folder.iterdir()] == [LOCK]:
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()
+                self.folder.parent.rmdir()
+
+
+def delete(path: Path) -> None:
+    """Remove a file, or a folder with all that it holds; what is not there is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from lab.definition import load
 from lab.errors import LabError
 from lab.providers import choice
 from lab.providers.remains import Remains
-from lab.state import State
+from lab.state import State, delete
 from lab.topology import derive
 from lab.usage import forget
 
@@ -33,9 +33,8 @@ def run(name: str, definition: str, *, everything: bool) -> None:
     with state.lock():
         removed = remove(state, console.say)
         if everything and kept:
+            state.clear()
             removed.append(str(state.folder))
-    if everything or not kept:
-        shutil.rmtree(state.folder)
     if removed:
         console.say(f"lab {state.identity.name}: removed in {time.monotonic() - started:.1f} s")
     else:
@@ -56,11 +55,7 @@ def remove(state: State, sink: LineSink) -> list[str]:
     for unfinished in state.folder.glob(".*.new"):
         unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
     for name in MADE_BY_UP:
-        path = state.folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        delete(state.folder / name)
     return removed
 
 
