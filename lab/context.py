@@ -20,6 +20,7 @@ from lab.providers.base import MachineState, Provider
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import Node, Topology, derive
+from lab.verify.ledger import still_open
 
 #: The project's folder: definitions, provision/ and the labs' state lie below it.
 FOLDER = Path(__file__).resolve().parent.parent
@@ -77,7 +78,10 @@ class Lab:
         states, seen = self.observe()
         # Before the stage is written there are machines at best.
         stage = self.state.stage or Stage.MACHINES
-        return fold(self.topology, self.provider.name, states, seen, lab=self.identity.name, stage=stage)
+        left = still_open(self.state, litter=False)
+        return fold(
+            self.topology, self.provider.name, states, seen, lab=self.identity.name, stage=stage, still_open=left
+        )
 
     def control_plane(self) -> tuple[Node, Machine]:
         """A master whose apiserver answers. Raises LabError when none does."""

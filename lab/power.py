@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError, UsageError
 from lab.health import RESUME_SECONDS, settle
+from lab.interrupts import Open, held, unbroken
+from lab.machine import Machine
 from lab.parallel import gather, workers
 from lab.providers.base import STOOD_STILL, Capability, MachineState, Snapshots
 from lab.providers.libvirt import clocks
@@ -44,11 +47,12 @@ def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> t
         raise LabError(f"there is no machine {', '.join(absent)}", "./inv up makes what is missing")
     paused = [name for name, state in states.items() if state is MachineState.PAUSED]
     off = [name for name, state in states.items() if state in (MachineState.STOPPED, MachineState.SAVED)]
-    _each(paused, "unpause", lab.provider.unpause, timeline)
-    _each(off, "switch on", lab.provider.start, timeline)
-    lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
-    wait_reachable(lab.machines.values(), lab.provider.states)
-    step_clocks(lab, states, timeline)
+    with clocks_held(_late(lab, states)):
+        _each(paused, "unpause", lab.provider.unpause, timeline)
+        _each(off, "switch on", lab.provider.start, timeline)
+        lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+        wait_reachable(lab.machines.values(), lab.provider.states)
+        step_clocks(lab, states, timeline)
     heal(False)
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
@@ -67,10 +71,10 @@ def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
     state = lab.provider.states()[node]
     if on and state is not MachineState.RUNNING:
         lab.provider.prepare(timeline.line)
-        _each(
-            [node], "switch on", lab.provider.unpause if state is MachineState.PAUSED else lab.provider.start, timeline
-        )
-        step_clocks(lab, {node: state}, timeline)
+        switch_on = lab.provider.unpause if state is MachineState.PAUSED else lab.provider.start
+        with clocks_held(_late(lab, {node: state})):
+            _each([node], "switch on", switch_on, timeline)
+            step_clocks(lab, {node: state}, timeline)
     elif not on and state in (MachineState.RUNNING, MachineState.PAUSED):
         lab.channel.forget(node)
         _each([node], "cut power", lab.provider.cut, timeline)
@@ -78,11 +82,31 @@ def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
 
 def step_clocks(lab: Lab, before: Mapping[str, MachineState], timeline: Timeline) -> None:
     """Step the clocks of the machines that stood still, by their states ``before`` they were let go on."""
-    stood = [lab.machines[node] for node, state in before.items() if state in STOOD_STILL]
-    if stood and Capability.OWN_CLOCK in lab.provider.capabilities:
+    if stood := _late(lab, before):
         with timeline.phase("clocks"):
             wait_reachable(stood, lab.provider.states)
             clocks.step(stood)
+
+
+@contextmanager
+def clocks_held(late: Sequence[Machine]) -> Iterator[None]:
+    """Inside, machines stand still, go on and have their clocks stepped: an interrupt waits until that is done.
+
+    Nobody could tell later that a clock is late.
+    """
+    if not late:
+        yield
+        return
+    names = ", ".join(machine.name for machine in late)
+    with held(lambda: [Open(f"clocks that stood still, of {names}", "./inv halt, then ./inv resume")]), unbroken():
+        yield
+
+
+def _late(lab: Lab, before: Mapping[str, MachineState]) -> list[Machine]:
+    """The machines whose clocks are late once they go on."""
+    if Capability.OWN_CLOCK not in lab.provider.capabilities:
+        return []
+    return [lab.machines[node] for node, state in before.items() if state in STOOD_STILL]
 
 
 def snapshots(lab: Lab) -> Snapshots:

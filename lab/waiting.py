@@ -21,6 +21,29 @@ class WaitTimeout(LabError):
         super().__init__(f"waited {seconds:.0f} s for {what}; last seen: {last}", hint)
 
 
+def within(seconds: float, what: str, act: Callable[[], object]) -> None:
+    """Do what has no deadline of its own, such as a library's call, and return when it is done.
+
+    Raises what it raised, and LabError when it has not ended after ``seconds``: it is left to itself then.
+    """
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001  handed to whoever waits
+            failures.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    with waiting():
+        thread.join(seconds)
+    if thread.is_alive():
+        raise LabError(f"waited {seconds:.0f} s for {what}, which has not ended")
+    if failures:
+        raise failures[0]
+
+
 def wait_for(
     what: str,
     look: Callable[[], Seen],

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
+from interrupting import answered, interrupt
 
 from lab import interrupts
 from lab.command import run
@@ -78,16 +77,8 @@ def test_what_is_said(word: Word, still_open: list[Open], said: str) -> None:
 
 @pytest.fixture
 def process(monkeypatch: pytest.MonkeyPatch) -> Iterator[interrupts._Process]:
-    """This process, which answers SIGINT as the program does."""
-    fresh = interrupts._Process()
-    monkeypatch.setattr(interrupts, "_process", fresh)
-    before = signal.signal(signal.SIGINT, fresh.handle)
-    yield fresh
-    signal.signal(signal.SIGINT, before)
-
-
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+    with answered(monkeypatch) as fresh:
+        yield fresh
 
 
 def nothing() -> list[Open]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from interrupting import answered
 from listening import Deaf
 
 from lab import bringup, power
@@ -173,3 +175,18 @@ def test_a_healed_pause_steps_the_clock(make: Make) -> None:
     lab, provider = make({})
     faults.make("pause", "m2").heal(SimpleNamespace(provider=provider, machines=lab.machines))  # type: ignore[arg-type]
     assert provider.done[:3] == ["unpause m2", "reach m2", "step m2"]
+
+
+@pytest.mark.parametrize("command", ["switch", "resume"])
+def test_an_interrupt_waits_until_the_clock_is_right(make: Make, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, provider = make({"m1": PAUSED})
+    monkeypatch.setattr(Lab, "status", lambda self: None)
+
+    def unpause(self: FakeProvider, node: str) -> None:
+        provider.done.append(f"unpause {node}")
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(FakeProvider, "unpause", unpause)
+    with answered(monkeypatch), pytest.raises(KeyboardInterrupt):
+        power.switch(lab, "m1", True, Timeline(Deaf())) if command == "switch" else power.resume(lab, Timeline(Deaf()))
+    assert provider.done[-1] == "step m1"

@@ -10,6 +10,7 @@ from lab.bench.processors import worked
 from lab.bringup import Bringup
 from lab.definition import Definition
 from lab.errors import LabError
+from lab.interrupts import Open, held, unbroken
 from lab.siting import make_site
 from lab.stage import Stage
 from lab.state import State
@@ -58,7 +59,9 @@ class UpBench:
         except LabError:
             raise
         except BaseException:
-            self.remove(self.state)
+            name = self.state.identity.name
+            with held(lambda: [Open(f"lab {name} of this bench", f"./inv destroy --lab {name}")]), unbroken():
+                self.remove(self.state)
             raise
         total, processors = timeline.elapsed, worked() - before
         removal = Timeline(self.listener)

@@ -9,6 +9,7 @@ from lab.bench.figures import Spread, collect
 from lab.command import LineSink
 from lab.context import Lab
 from lab.definition import Definition, DefinitionError, Severity, check
+from lab.interrupts import held, unbroken
 from lab.parallel import gather, workers
 from lab.plan import render
 from lab.plan.promises import Fault, promise, shown
@@ -16,6 +17,7 @@ from lab.provisioning import Script, run_step
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
+from lab.verify.ledger import still_open
 from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
@@ -58,13 +60,15 @@ class FailoverBench:
         Raises DefinitionError, before anything is changed, for settings that do not fit the lab.
         """
         compared = [(settings.name, derive(borrowed(self.lab.definition, settings))) for settings in self.settings]
-        try:
-            for name, topology in compared:
-                yield from self._under(name, topology, rounds)
-        finally:
-            with self.timeline.phase("own settings again"):
-                self._apply(self.lab.topology)
-            self.lab.state.return_settings()
+        with held(lambda: still_open(self.lab.state)):
+            try:
+                for name, topology in compared:
+                    yield from self._under(name, topology, rounds)
+            finally:
+                if self.lab.state.borrowed:
+                    with unbroken(), self.timeline.phase("own settings again"):
+                        self._apply(self.lab.topology)
+                        self.lab.state.return_settings()
 
     def _under(self, name: str, topology: Topology, rounds: int) -> Generator[Row]:
         with self.timeline.phase(f"settings of {name}"):
@@ -89,7 +93,7 @@ class FailoverBench:
                 script = Script(step, node, files[f"nodes/{node}/{step}.sh"].content)
                 run_step(self.lab.machines[node], script, self.timeline)
 
-        with workers(len(topology.masters)) as pool:
+        with unbroken(), workers(len(topology.masters)) as pool:  # a step that was cut off might run on beside its next
             gather([pool.submit(balance, node.name) for node in topology.masters])
         best = topology.ranked[0].name
         wait_for(

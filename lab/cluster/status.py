@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from lab.cluster.observation import Observation
+from lab.interrupts import Open
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.topology import Node, Topology
@@ -92,10 +93,12 @@ def fold(
     *,
     lab: str,
     stage: Stage = Stage.WORKERS,
+    still_open: Sequence[Open] = (),
 ) -> Status:
     """Make one status of all observations; ``lab`` is the lab's name, which need not be its definition's.
 
-    Only what a lab of that ``stage`` has can be wrong with it.
+    Only what a lab of that ``stage`` has can be wrong with it. What a command broke and has not healed is wrong whether
+    it shows or not.
     """
     vip = str(topology.vip)
     holders = tuple(name for name, seen in observations.items() if vip in seen.get("addresses", ()))
@@ -127,7 +130,8 @@ def fold(
         leases={name: holder_host(holder) for name, holder in leases.items() if name in LEADERS},
         etcd=_members(masters),
     )
-    problems = _machine_problems(topology, states, observations)
+    problems = [f"still open: {one}" for one in still_open]
+    problems += _machine_problems(topology, states, observations)
     if stage is not Stage.MACHINES:
         problems += _balancer_problems(topology, status)
     if stage.has_kubernetes:

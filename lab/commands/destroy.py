@@ -18,6 +18,7 @@ from lab.providers.remains import Remains
 from lab.state import State, delete
 from lab.topology import derive
 from lab.usage import forget
+from lab.verify.ledger import still_open
 
 Found = TypeVar("Found")
 
@@ -54,9 +55,16 @@ def remove(state: State, sink: LineSink) -> list[str]:
     forget(Cache.default().root, state.identity.prefix)
     for unfinished in state.folder.glob(".*.new"):
         unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
+    _forget_open(state, sink)
     for name in MADE_BY_UP:
         delete(state.folder / name)
     return removed
+
+
+def _forget_open(state: State, sink: LineSink) -> None:
+    """Faults go with the machines that have them."""
+    for one in still_open(state):
+        sink(f"forgotten with the lab, and not healed: {one.what}")
 
 
 def _read(read: Callable[[], Found], sink: LineSink) -> Found | None:

@@ -12,9 +12,9 @@ from lab.context import Lab, open_lab
 from lab.errors import UsageError
 from lab.health import RESUME_SECONDS, settle
 from lab.machine import Machine
+from lab.power import clocks_held, snapshots, switch
 from lab.power import halt as halt_lab
 from lab.power import resume as resume_lab
-from lab.power import snapshots, switch
 from lab.providers.base import Kept
 from lab.stage import Stage
 from lab.timeline import Timeline
@@ -66,9 +66,12 @@ def snapshot(name: str, definition: str, label: str, node: str) -> None:
         return
     with changing(lab.state), console.Progress(_title(lab, "snapshot", label, node)) as progress:
         timeline = Timeline(progress)
-        with timeline.phase("snapshot", node):
-            keeper.snapshot(label, node, timeline.line)
-        _settled(lab, stopped, timeline)
+        heal_open(view(lab), timeline.line)  # a snapshot would keep the fault
+        with clocks_held(stopped):
+            with timeline.phase("snapshot", node):
+                keeper.snapshot(label, node, timeline.line)
+            _step_clocks(lab, stopped, timeline)
+        _settled(lab, timeline)
     console.say(f"snapshot {_shown(label, node)} kept; {timeline.elapsed:.1f} s", "green bold")
 
 
@@ -85,9 +88,11 @@ def restore(name: str, definition: str, label: str, node: str) -> None:
         )
     with changing(lab.state), console.Progress(_title(lab, "restore", label, node)) as progress:
         timeline = Timeline(progress)
-        with timeline.phase("restore", node):
-            keeper.restore(label, node, timeline.line)
-        _settled(lab, put_back, timeline)
+        with clocks_held(put_back):
+            with timeline.phase("restore", node):
+                keeper.restore(label, node, timeline.line)
+            _step_clocks(lab, put_back, timeline)
+        _settled(lab, timeline)
     console.say(f"restored {_shown(label, node)}; {timeline.elapsed:.1f} s", "green bold")
 
 
@@ -114,14 +119,20 @@ def _list(lab: Lab, found: Sequence[Kept], node: str) -> None:
     console.table(f"Lab {lab.identity.name}", ["snapshot", "of"], rows)
 
 
-def _settled(lab: Lab, stood: Sequence[Machine], timeline: Timeline) -> None:
-    """After time stood still: connections are dead, clocks are behind, and only then may the lab be asked how it is."""
+def _step_clocks(lab: Lab, stood: Sequence[Machine], timeline: Timeline) -> None:
+    """After time stood still: connections are dead, clocks are behind."""
     from lab.providers.libvirt import clocks
 
     for machine in stood:
         lab.channel.forget(machine.name)
     with timeline.phase("clocks"):
         clocks.step(stood)
+
+
+def _settled(lab: Lab, timeline: Timeline) -> None:
+    """Only with right clocks may the lab be asked how it is, and only without a fault may it be well."""
+    heal_open(view(lab), timeline.line, cluster=False)
     stage = lab.state.stage or Stage.MACHINES
     if stage is not Stage.MACHINES:
         settle(lab, timeline, RESUME_SECONDS)
+        heal_open(view(lab), timeline.line)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lab.errors import LabError, UsageError
-from lab.providers.base import Capability
+from lab.providers.base import Capability, Provider
 from lab.providers.libvirt import clocks
 from lab.verify import programs
 from lab.verify.view import LabView
-from lab.waiting import wait_for
+from lab.waiting import wait_for, within
 
 #: Prints the machine's own time, to tell the moment of a fault exactly: ssh alone takes longer than some failovers.
 STAMP = "date +%s.%N"
@@ -23,12 +23,19 @@ STAMP = "date +%s.%N"
 #: Seconds for a machine to be reachable again after its power came back; an emulated one boots in 60 to 90 s.
 BOOT = 240.0
 
+#: Seconds for what a provider does to a machine; its own commands give up earlier, libvirt's library does not.
+ACT = 90.0
+
 #: The name of what stands for the pods that cases create.
 TEST_PODS = "test-pods"
 
 SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 SET_ASIDE = "/etc/kubernetes/kube-scheduler.yaml.fault"
 NO_RESTART = "/run/systemd/system/haproxy.service.d/fault-no-restart.conf"
+
+
+#: What a provider does to a machine.
+Act = Callable[[Provider, str], None]
 
 
 class Fault(Protocol):
@@ -100,12 +107,13 @@ class ScriptFault:
 
 @dataclass(frozen=True)
 class MachineFault:
-    """A fault of the whole machine, done by the provider."""
+    """A fault of the whole machine, done by the provider; ``stills`` says that its time stands still meanwhile."""
 
     name: str
     node: str
-    change: Callable[[LabView, str], None]
-    undo: Callable[[LabView, str], None]
+    change: Act
+    undo: Act
+    stills: bool
     silences: bool = True
 
     def prepare(self, view: LabView) -> None:
@@ -113,13 +121,15 @@ class MachineFault:
 
     def begin(self, view: LabView) -> float | None:
         """Do it. The machine cannot tell when: it is gone."""
-        self.change(view, self.node)
+        within(ACT, f"{self.name} on {self.node}", lambda: self.change(view.provider, self.node))
         return None
 
     def heal(self, view: LabView) -> None:
-        """Undo it and wait until commands run on the machine again."""
-        self.undo(view, self.node)
+        """Undo it, wait until commands run on the machine again, and set its clock right if it stood still."""
+        within(ACT, f"{self.node} to go on", lambda: self.undo(view.provider, self.node))
         reachable(view, self.node)
+        if self.stills and Capability.OWN_CLOCK in view.provider.capabilities:
+            clocks.step([view.machines[self.node]])
 
 
 @dataclass(frozen=True)
@@ -188,29 +198,10 @@ SCRIPTS = {
 }
 
 
-def _cut(view: LabView, node: str) -> None:
-    view.provider.cut(node)
-
-
-def _start(view: LabView, node: str) -> None:
-    view.provider.start(node)
-
-
-def _pause(view: LabView, node: str) -> None:
-    view.provider.pause(node)
-
-
-def _unpause(view: LabView, node: str) -> None:
-    view.provider.unpause(node)
-    if Capability.OWN_CLOCK in view.provider.capabilities:
-        reachable(view, node)
-        clocks.step([view.machines[node]])
-
-
-#: name → (do, undo)
-MACHINE: dict[str, tuple[Callable[[LabView, str], None], Callable[[LabView, str], None]]] = {
-    "power-cut": (_cut, _start),
-    "pause": (_pause, _unpause),
+#: name → (do, undo, does the machine's time stand still?)
+MACHINE: dict[str, tuple[Act, Act, bool]] = {
+    "power-cut": (lambda provider, node: provider.cut(node), lambda provider, node: provider.start(node), False),
+    "pause": (lambda provider, node: provider.pause(node), lambda provider, node: provider.unpause(node), True),
 }
 
 
@@ -219,8 +210,7 @@ def make(name: str, node: str) -> Fault:
     if name in SCRIPTS:
         return ScriptFault(name, node, SCRIPTS[name])
     if name in MACHINE:
-        change, undo = MACHINE[name]
-        return MachineFault(name, node, change, undo)
+        return MachineFault(name, node, *MACHINE[name])
     if name == TEST_PODS:
         return TestPods(node)
     raise UsageError(f"no such fault: {name}", f"there are: {', '.join(sorted([*SCRIPTS, *MACHINE]))}")

@@ -25,12 +25,14 @@ from lab.verify.view import LabView
 #: The ledger in the lab's folder.
 FILE = "faults.json"
 
-#: What only a cluster that answers can heal. It harms nobody meanwhile.
+#: What only a cluster that answers can heal: litter, which does no harm meanwhile.
 NEEDS_CLUSTER = frozenset({TEST_PODS})
 
 #: How a fault is healed that its own command left open.
-RETURNS = "./inv up gives the lab its own back"
 LATER = "the next ./inv up, verify, resume or bench failover heals it first"
+
+#: How a lab gets its own load balancer back that an interrupted bench left another one.
+RETURNS = "./inv up gives the lab its own back"
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,16 @@ class Ledger:
             hint = "heal by hand what it names, then remove the file"
             raise LabError(f"{self.path}: not a list of open faults ({error})", hint) from error
 
-    def still_open(self) -> list[Open]:
-        """The open faults, each with how it will be healed; a file that is no ledger is told as one more."""
+    def still_open(self, *, litter: bool = True) -> list[Open]:
+        """The open faults, each with how it will be healed; a file that is no ledger is told as one more.
+
+        Without ``litter`` only what does harm.
+        """
         try:
-            return [Open(str(entry), LATER) for entry in self.entries()]
+            entries = self.entries()
         except LabError as error:
             return [Open(error.message, error.hint)]
+        return [Open(str(entry), LATER) for entry in entries if litter or entry.name not in NEEDS_CLUSTER]
 
     def open(self, fault: Fault) -> Entry:
         """Write a fault down. It is on disk when this returns."""
@@ -96,10 +102,10 @@ class Ledger:
         beside.replace(self.path)
 
 
-def still_open(state: State) -> list[Open]:
+def still_open(state: State, *, litter: bool = True) -> list[Open]:
     """All that a lab has of some command's doing and should not have: faults, and another's load balancer."""
     borrowed = [Open(f"the load balancer of {state.borrowed}", RETURNS)] if state.borrowed else []
-    return [*Ledger(state.folder / FILE).still_open(), *borrowed]
+    return [*Ledger(state.folder / FILE).still_open(litter=litter), *borrowed]
 
 
 @contextmanager

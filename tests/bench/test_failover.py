@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from interrupting import answered, interrupt
 from listening import Deaf
 
 from lab.bench import failover
@@ -15,11 +16,13 @@ from lab.commands import verify
 from lab.definition import Definition, DefinitionError, load, parse
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.interrupts import Open, waiting
 from lab.plan.site import Site
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
+from lab.verify.ledger import still_open
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 HA, ARTICLE, DOCUMENT = (load(CONFIGS / f"{name}.yaml") for name in ("ha", "article", "kubeadm-doc"))
@@ -82,6 +85,38 @@ def test_the_lab_gets_its_own_back_whatever_happens(
         list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
     assert [topology.definition.keepalived for topology in applied] == [ARTICLE.keepalived, HA.keepalived]
     assert lab.state.borrowed == ""
+
+
+def test_interrupts_wait_until_it_has_them(lab: Any, applied: list[Topology], monkeypatch: pytest.MonkeyPatch) -> None:
+    def apply(self: FailoverBench, topology: Topology) -> None:
+        applied.append(topology)
+        if topology is lab.topology:
+            interrupt()
+            applied.append(topology)
+
+    def interrupted(*_: object, **__: object) -> None:
+        interrupt()
+        with waiting():
+            pytest.fail("a wait goes on")
+
+    monkeypatch.setattr(FailoverBench, "_apply", apply)
+    monkeypatch.setattr(failover, "run_cases", interrupted)
+    with answered(monkeypatch), pytest.raises(KeyboardInterrupt):
+        list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
+    assert [topology.definition.keepalived for topology in applied] == [ARTICLE.keepalived, *[HA.keepalived] * 2]
+    assert lab.state.borrowed == ""
+
+
+def test_what_it_could_not_give_back_is_open(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def apply(self: FailoverBench, topology: Topology) -> None:
+        if topology is lab.topology:
+            raise LabError("master1 does not answer")
+
+    monkeypatch.setattr(FailoverBench, "_apply", apply)
+    monkeypatch.setattr(failover, "run_cases", lambda *_, **__: SimpleNamespace(cases=[]))
+    with pytest.raises(LabError, match="master1 does not answer"):
+        list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
+    assert still_open(lab.state) == [Open("the load balancer of article", "./inv up gives the lab its own back")]
 
 
 def test_nothing_is_touched_before_all_settings_fit(

@@ -11,6 +11,7 @@ import pytest
 
 from lab.cluster.status import Status, fold, holder_host
 from lab.definition import parse
+from lab.interrupts import Open
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.topology import Topology, derive
@@ -257,3 +258,11 @@ def test_before_the_workers_stage_a_worker_is_rightly_no_member(topology: Topolo
     assert status(topology, without_worker).problems == ("worker1 is no member of the cluster",)
     assert status(topology, without_worker, stage=Stage.CONTROL_PLANE).healthy
     assert not status(topology, gone("master2"), stage=Stage.CONTROL_PLANE).healthy
+
+
+def test_a_fault_that_nobody_healed_is_wrong_whether_it_shows_or_not(topology: Topology) -> None:
+    states, seen = healthy()
+    left = [Open("haproxy-crash on master1", "the next command heals it")]
+    found = fold(topology, "lxc", states, seen, lab="mine", still_open=left)
+    assert not found.healthy
+    assert found.problems == ("still open: haproxy-crash on master1: the next command heals it",)

@@ -17,6 +17,8 @@ from lab.providers import choice
 from lab.providers.libvirt import daemon
 from lab.providers.remains import Remains
 from lab.state import State
+from lab.verify.faults import make
+from lab.verify.ledger import Ledger, still_open
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}]\n"
 
@@ -80,6 +82,16 @@ def test_a_second_one_is_no_error(state: State, capsys: pytest.CaptureFixture[st
     assert said[1] == "lab ha: nothing to remove"
     assert said[3] == "lab ha: nothing to remove"
     assert not state.folder.exists()
+
+
+def test_an_open_fault_is_forgotten_and_that_is_said(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    Ledger(state.folder / "faults.json").open(make("pause", "m1"))
+    state.borrow_settings("article")
+    destroy.run("ha", "", everything=False)
+    said = capsys.readouterr().out
+    assert "forgotten with the lab, and not healed: pause on m1" in said
+    assert "forgotten with the lab, and not healed: the load balancer of article" in said
+    assert still_open(state) == []
 
 
 def test_one_that_failed_can_be_begun_again(state: State, provider: FakeProvider) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from interrupting import answered, interrupt
 
 from lab.command import LineSink
 from lab.commands import power
@@ -22,6 +23,9 @@ from lab.providers.base import Kept
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import derive
+from lab.verify import ledger
+from lab.verify.ledger import Ledger
+from tests.verify.test_ledger import FakeFault
 
 
 @dataclass
@@ -82,6 +86,40 @@ def test_one_machine(keeper: Keeper, verb: str, command: Command, capsys: pytest
         "its clock only, but the whole lab's health"
     )
     assert {"snapshot": "snapshot one of w1 kept", "restore": "restored one of w1"}[verb] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "order"),
+    [
+        (power.snapshot, ["heal", "snapshot one", "step", "settle"]),
+        (power.restore, ["restore one", "step", "heal", "settle"]),
+    ],
+)
+def test_no_fault_is_kept_and_none_comes_back(
+    keeper: Keeper, command: Command, order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = FakeFault(seen=lambda: keeper.done.append("heal"))
+    Ledger(tmp_path / ".lab" / "ha" / "faults.json").open(fault)
+    monkeypatch.setattr(ledger, "make", lambda name, node: fault)
+    command("", "", "one", "")
+    done = [line.removesuffix(" m1 m2 w1") for line in keeper.done if not line.startswith("forget")]
+    assert done == order
+
+
+@BOTH
+def test_an_interrupt_waits_until_the_clocks_are_right(
+    keeper: Keeper, verb: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = getattr(Keeper, verb)
+
+    def interrupted(self: Keeper, *words: Any) -> None:
+        interrupt()
+        kept(self, *words)
+
+    monkeypatch.setattr(Keeper, verb, interrupted)
+    with answered(monkeypatch), pytest.raises(KeyboardInterrupt):
+        command("", "", "one", "w1")
+    assert keeper.done == [f"{verb} one w1", "forget w1", "step w1"]
 
 
 @pytest.mark.parametrize("node", ["", "w1"])

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
+from lab.identity import Identity
 from lab.interrupts import Open
+from lab.state import State
 from lab.verify import ledger
 from lab.verify.history import History
-from lab.verify.ledger import LATER, Ledger, applied, heal_open
+from lab.verify.ledger import LATER, Ledger, applied, heal_open, still_open
 
 VIEW: Any = None
 
@@ -167,6 +169,20 @@ def test_what_is_open_is_named_with_how_it_is_healed_later(view: Any) -> None:
     book.path.write_text("[")
     (damaged,) = book.still_open()
     assert "faults.json" in damaged.what and "remove the file" in damaged.later
+
+
+def test_what_a_lab_has_that_it_should_not_have(tmp_path: Path) -> None:
+    state = State(Identity("ha", tmp_path))
+    book = Ledger(state.folder / "faults.json")
+    for name in ("pause", "test-pods"):
+        book.open(FakeFault(name=name))
+    state.borrow_settings("article")
+    assert [one.what for one in still_open(state)] == [
+        "pause on master1",
+        "test-pods on master1",
+        "the load balancer of article",
+    ]
+    assert [one.what for one in still_open(state, litter=False)] == ["pause on master1", "the load balancer of article"]
 
 
 def test_one_that_cannot_be_healed_does_not_keep_the_others_open(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
