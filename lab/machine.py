@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab.command import LineSink, Result, Stream, run
 from lab.errors import LabError
+from lab.quoting import ssh_config
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,16 @@ class Channel:
             "-o",
             "ControlMaster=auto",
             "-o",
-            f"ControlPath={self.control_dir}/%C",
+            self._control_path,
             "-o",
             "ControlPersist=60",
             machine,
         ]
+
+    @property
+    def _control_path(self) -> str:
+        """A socket for each connection: ssh puts a hash of where it leads in the place of %C."""
+        return f"ControlPath={ssh_config(str(self.control_dir))}/%C"
 
     def _own_control_dir(self) -> None:
         """Whoever can write there could hand us a connection to a machine of theirs."""
@@ -77,7 +83,7 @@ class Channel:
                 "-O",
                 "exit",
                 "-o",
-                f"ControlPath={self.control_dir}/%C",
+                self._control_path,
                 machine,
             ],
             timeout=10.0,

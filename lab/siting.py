@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lab import quoting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, Entry
@@ -79,7 +80,7 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
         box_url=built.file.as_uri(),
         rootfs=str(built.rootfs),
         payload=str(tree),
-        seed_hook=f"{built.seed_hook} {images}",
+        seed_hook=quoting.shell([str(built.seed_hook), str(images)]),
         seed=str(images),
     )
 

@@ -7,9 +7,12 @@ where its folder is and what must not change below it; a folder without a site i
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from lab.quoting import from_mountinfo
 
 #: Below the cache's root: a note a lab, called after its prefix.
 LABS = "labs"
@@ -48,7 +51,7 @@ def mounted_by(path: Path) -> str:
             if namespace in seen:
                 continue
             seen.add(namespace)
-            if wanted.search((process / "mountinfo").read_text()):
+            if wanted.search(from_mountinfo(os.fsdecode((process / "mountinfo").read_bytes()))):
                 return f"process {process.name} ({(process / 'comm').read_text().strip()})"
         except OSError:
             continue  # it ended meanwhile, or belongs to somebody else: then its mounts cannot be ours

@@ -102,15 +102,16 @@ def compress(raw: Path, target: Path) -> None:
 
 def _write_boot(disk: Disk, target: Path) -> None:
     """Format the FAT partition inside ``target``, put the files on it and install syslinux."""
-    partition = f"{target}@@{FIRST_PARTITION}"
+    # By its name, from its own folder: mtools takes quotes, $ and @@ in an image's path for something of its own.
+    partition, place = f"{target.name}@@{FIRST_PARTITION}", target.parent
     sectors = BOOT_SIZE // SECTOR
     # -H: the boot sector must say where on the disk it lies, or syslinux looks for itself in the wrong place.
     geometry = ["-T", str(sectors), "-h", "16", "-s", "63", "-H", str(FIRST_PARTITION // SECTOR)]
-    _run(["mformat", "-i", partition, *geometry, "-v", "BOOT", "::"])
+    _run(["mformat", "-i", partition, *geometry, "-v", "BOOT", "::"], cwd=place)
     _run(["syslinux", "--offset", str(FIRST_PARTITION), "--install", str(target)])
-    _run(["mcopy", "-i", partition, str(disk.kernel), "::/vmlinuz"])
-    _run(["mcopy", "-i", partition, str(disk.initrd), "::/initrd.img"])
-    _run(["mcopy", "-i", partition, "-", "::/syslinux.cfg"], stdin=syslinux_config(disk))
+    _run(["mcopy", "-i", partition, str(disk.kernel), "::/vmlinuz"], cwd=place)
+    _run(["mcopy", "-i", partition, str(disk.initrd), "::/initrd.img"], cwd=place)
+    _run(["mcopy", "-i", partition, "-", "::/syslinux.cfg"], stdin=syslinux_config(disk), cwd=place)
 
 
 def _boot_code() -> bytes:
@@ -123,6 +124,6 @@ def _boot_code() -> bytes:
     )
 
 
-def _run(argv: Sequence[str], stdin: str | None = None) -> None:
+def _run(argv: Sequence[str], stdin: str | None = None, cwd: Path | None = None) -> None:
     """One tool of the build; it dies with this program."""
-    run(contained(argv), stdin=stdin, label=" ".join(argv), env={"MTOOLS_SKIP_CHECK": "1"}).check()
+    run(contained(argv), stdin=stdin, label=" ".join(argv), env={"MTOOLS_SKIP_CHECK": "1"}, cwd=cwd).check()

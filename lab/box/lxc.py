@@ -20,6 +20,7 @@ from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.rootfs import installed, mmdebstrap
 from lab.errors import LabError
+from lab.quoting import fstab
 
 HERE = Path(__file__).parent
 
@@ -109,7 +110,7 @@ def _make(folder: Path, final: Path, provision: Path, sink: LineSink) -> Mapping
 def shield_entries(folder: Path) -> str:
     """LXC's lines that lay the files of ``folder`` over the kernel's settings of the same names."""
     lines = ["# What the kubelet would change for the whole host is shown to it as changed already."]
-    lines += [f"lxc.mount.entry = {_escaped(folder / name)} proc/sys/{name} none bind,ro 0 0" for name in SHIELDS]
+    lines += [f"lxc.mount.entry = {fstab(str(folder / name))} proc/sys/{name} none bind,ro 0 0" for name in SHIELDS]
     return "\n".join(lines) + "\n"
 
 
@@ -130,8 +131,3 @@ def write_box(file: Path, config: str, template: str, lower: Path) -> None:
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), mode
             box.addfile(member, io.BytesIO(content))
-
-
-def _escaped(path: Path) -> str:
-    """A path as fstab(5) wants it."""
-    return str(path).replace("\\", "\\134").replace(" ", "\\040")

@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
 
+from lab import quoting
 from lab.errors import LabError
 from lab.plan.site import Site
 from lab.plan.steps import STEPS, Step, steps_of
@@ -56,6 +57,10 @@ def environment(folder: Path) -> Environment:
     )
     env.filters["ms"] = milliseconds
     env.filters["number"] = number
+    env.filters["ruby"] = quoting.ruby
+    env.filters["ruby_bytes"] = quoting.ruby_bytes
+    env.filters["xml"] = quoting.xml
+    env.filters["fstab"] = quoting.fstab
     return env
 
 

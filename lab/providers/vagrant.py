@@ -9,6 +9,7 @@ from pathlib import Path
 import vagrant
 
 from lab.command import LineSink, run, shown
+from lab.quoting import ssh_config
 
 #: Seconds for ``vagrant up`` of all machines; emulated ones need about two minutes (measured), a first start more.
 UP_SECONDS = 1200.0
@@ -60,7 +61,7 @@ def ssh_defaults(key: Path) -> str:
     return f"""\
 Host *
   User vagrant
-  IdentityFile {key}
+  IdentityFile {ssh_config(str(key))}
   IdentitiesOnly yes
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null

@@ -55,14 +55,15 @@ esac
 
 @dataclass
 class Host:
-    """A host with a clone of the project, as far as the script can see."""
+    """A host with a clone of the project, as far as the script can see. ``name`` is what the clone is called."""
 
     folder: Path
     uid: int = 0
     packages: list[str] = field(default_factory=list)
+    name: str = "clone"
 
     def __post_init__(self) -> None:
-        for name in ("bin", "sbin", "clone", "clone/configs"):
+        for name in ("bin", "sbin", self.name, f"{self.name}/configs"):
             (self.folder / name).mkdir()
         for tool in TOOLS.split():
             self.program(tool).symlink_to(shutil.which(tool) or f"/no/such/{tool}")
@@ -74,7 +75,7 @@ class Host:
         self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")
         self.installed.write_text("".join(f"{name}\n" for name in self.packages))
         (self.folder / "cpuinfo").write_text("flags\t\t: fpu vme sse\n")
-        clone = self.folder / "clone"
+        clone = self.folder / self.name
         shutil.copytree(FOLDER / "host", clone / "host")
         for name in ("requirements.txt", "requirements-libvirt.txt", "configs/ha.yaml"):
             shutil.copy(FOLDER / name, clone / name)
@@ -118,7 +119,7 @@ class Host:
         # Under nohup, or in the background of a shell, a signal would be ignored from the beginning (env(1)).
         env = shutil.which("env") or "env"
         return subprocess.Popen(
-            [env, "--default-signal=HUP,INT,TERM", str(self.folder / "clone" / "inv"), *argv],
+            [env, "--default-signal=HUP,INT,TERM", str(self.folder / self.name / "inv"), *argv],
             env={"PATH": str(self.folder / "bin"), "SCRATCH": str(self.folder), "TMPDIR": str(self.folder)},
             cwd=cwd or self.folder,
             stdout=subprocess.PIPE,

@@ -16,12 +16,30 @@ class TestAllThere:
     def test_the_words_arrive_as_they_were_typed(self, host: Host) -> None:
         host.inv()
         done = host.inv("ssh", "master1", "echo  two  spaces", "*")
-        assert done.stdout == f"PYTHONPATH={host.folder}/clone -P -m lab.program ssh master1 echo  two  spaces *\n"
+        words = "-P -X utf8 -m lab.program ssh master1 echo  two  spaces *"
+        assert done.stdout == f"PYTHONPATH={host.folder}/clone {words}\n"
         assert done.stderr == ""
 
     def test_it_can_be_called_from_anywhere(self, host: Host, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").mkdir()
         assert host.inv("--list", cwd=tmp_path / "elsewhere").returncode == 0
+
+    def test_a_clone_may_be_called_what_people_call_folders(self, tmp_path: Path) -> None:
+        name = """mein "Läb" o'brien $HOME `id` #{1} * [a] 100% \\ ;&<>|()! """
+        host = Host(tmp_path, packages=listed("python"), name=name)
+        assert "making the virtual environment" in host.inv("--list").stderr
+        done = host.inv("status")
+        assert done.stdout == f"PYTHONPATH={tmp_path}/{name} -P -X utf8 -m lab.program status\n"
+        assert done.stderr == ""
+
+    @pytest.mark.parametrize("name", ["a:b", "two\nlines"])
+    def test_a_clone_that_python_could_not_find_is_refused_at_once(self, name: str, tmp_path: Path) -> None:
+        (tmp_path / name).mkdir()
+        shutil.copy(FOLDER / "inv", tmp_path / name / "inv")
+        done = subprocess.run([tmp_path / name / "inv", "up"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 64
+        assert name in done.stderr and "move or rename it" in done.stderr
+        assert [file.name for file in (tmp_path / name).iterdir()] == ["inv"], "nothing was begun"
 
     def test_the_environment_is_made_once(self, host: Host) -> None:
         first = host.inv("up", "--provider", "lxc")
