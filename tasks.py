@@ -23,6 +23,7 @@ COMMON = {
         "provider": "auto, libvirt or lxc (default: the definition's)",
         "until": "stop after this stage: machines, loadbalancer, control-plane or workers",
         "refresh": "build box and payload anew even when the cache has them",
+        "start-again": "give a cluster up that lost its quorum for good, with all that is in it, and begin anew",
         "verbose": "show every line that machines and builds print",
     }
 )
@@ -33,12 +34,13 @@ def up(
     until: str = "workers",
     lab: str = "",
     refresh: bool = False,
+    start_again: bool = False,
     verbose: bool = False,
 ) -> None:
     """Render, boot, provision and wait until healthy; goes on where an earlier one stopped."""
     from lab.commands import up
 
-    up.run(definition, lab, provider, until, refresh=refresh, verbose=verbose)
+    up.run(definition, lab, provider, until, refresh=refresh, start_again=start_again, verbose=verbose)
 
 
 @task(help={**COMMON, "provider": "auto, libvirt or lxc"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,9 @@ class Bringup:
     """One run of ``up``. ``wanted`` is the provider asked for: auto, lxc or libvirt.
 
     ``heal`` ends the faults that an interrupted verification left open; it is called with False once the machines run,
-    and with True once the lab is healthy.
+    and with True once the lab is healthy. ``lost`` is called with the names of machines that are no more, before others
+    are made in their place: what was open on them went with them. ``start_again`` gives up a cluster that was once
+    whole and lost its quorum.
     """
 
     definition: Definition
@@ -46,6 +48,8 @@ class Bringup:
     timeline: Timeline
     refresh: bool = False
     heal: Callable[[Lab, bool], object] = lambda lab, settled: None
+    lost: Callable[[Lab, Sequence[str]], object] = lambda lab, nodes: None
+    start_again: bool = False
 
     def run(self) -> tuple[Lab, Status, list[str]]:
         """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
@@ -139,7 +143,11 @@ class Bringup:
             lab.provider.prepare(self.timeline.line)
         states = lab.provider.states()
         absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
+        self.lost(lab, [name for name, state in states.items() if state is MachineState.ABSENT])
         if absent:
+            if self.state.ssh_config.is_file():
+                for name in absent:  # a connection to a machine that is gone must not be taken for one to the next
+                    lab.channel.forget(name)
             with self.timeline.phase("machines"):
                 lab.provider.up(absent, self.timeline.line)
         self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
@@ -151,14 +159,17 @@ class Bringup:
         _, seen = lab.observe()
         if self.state.borrowed:  # whatever the machines have recorded: a bench may have been killed in between
             seen = {name: without(observation, CHANGEABLE) for name, observation in seen.items()}
-        provisioner = Provisioner(lab.topology, lab.machines, scripts(lab), self.timeline)
+        give_up = self.state.give_up_cluster if self.start_again else None
+        provisioner = Provisioner(
+            lab.topology, lab.machines, scripts(lab), self.timeline, founded=self.state.founded, give_up=give_up
+        )
         done = provisioner.run(stage, seen)
         self.state.return_settings()
         if stage.has_kubernetes and (done or not self.state.kubeconfig.is_file()):
             first = lab.machines[lab.topology.masters[0].name]
             # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
             credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
-            self.state.write("kubeconfig", credential, 0o600)
+            self.state.found(credential)
         return done
 
 

@@ -77,6 +77,22 @@ class State:
         return self.folder / "kubeconfig"
 
     @property
+    def founded(self) -> bool:
+        """Was the lab's cluster once whole? Somebody may have put something into it since."""
+        # A lab of an earlier version has the credential alone.
+        return (self.folder / "founded").is_file() or self.kubeconfig.is_file()
+
+    def found(self, kubeconfig: str) -> None:
+        """Every machine is a member: keep the administrator's credential, and that there is a cluster to be kept."""
+        self.write("founded", "")
+        self.write("kubeconfig", kubeconfig, 0o600)
+
+    def give_up_cluster(self) -> None:
+        """The cluster is about to be taken apart: what is left of it is nothing to be kept any more."""
+        self.kubeconfig.unlink(missing_ok=True)
+        (self.folder / "founded").unlink(missing_ok=True)
+
+    @property
     def runs(self) -> Path:
         """A folder a run."""
         return self.folder / "runs"

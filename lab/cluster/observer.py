@@ -1,5 +1,6 @@
 # Runs on a machine of the lab (python3, standard library only) and prints one JSON object: what this machine knows.
 # Arguments: the virtual IP, "master" or "worker", and the machine's own address.
+import hashlib
 import http.client
 import json
 import socket
@@ -96,6 +97,7 @@ def nodes() -> list[dict[str, Any]]:
                 (a["address"] for a in item["status"].get("addresses", []) if a["type"] == "InternalIP"), ""
             ),
             "version": item["status"]["nodeInfo"]["kubeletVersion"],
+            "uid": item["metadata"]["uid"],
         }
         for item in items
     ]
@@ -135,16 +137,31 @@ def steps() -> dict[str, str]:
     return {file.name: file.read_text().strip() for file in folder.iterdir()} if folder.is_dir() else {}
 
 
+def node_uid() -> str:
+    """The UID of the Node that the cluster made of this machine when it joined; "" where none was written down."""
+    mark = HALAB / "joined"
+    return mark.read_text().strip() if mark.exists() else ""
+
+
+def authority() -> str:
+    """The digest of the CA certificate of the cluster that this machine belongs to, or did; "" without one."""
+    file = Path(PKI) / "ca.crt"
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read_text())).hexdigest() if file.exists() else ""
+
+
 def main() -> None:
     """Look at everything, then print it."""
     found: dict[str, Any] = {
         "hostname": socket.gethostname(),
         "joined": (HALAB / "joined").exists(),
+        "etcd_data": Path("/var/lib/etcd/member").is_dir(),
         "kubeadm_traces": Path("/var/lib/halab/began").exists(),
         "steps": steps(),
     }
     attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")
     attempt(found, "addresses", addresses)
+    attempt(found, "node_uid", node_uid)
+    attempt(found, "authority", authority)
     if ROLE == "master":
         attempt(found, "backends", backends)
         if found["joined"]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
+from lab.cluster.members import Standing, peer_url, standing, told
 from lab.cluster.observation import Observation
 from lab.interrupts import Open
 from lab.providers.base import MachineState
@@ -50,6 +51,7 @@ class KubernetesNode:
     ready: bool
     address: str
     version: str
+    uid: str
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def fold(
     if stage.has_kubernetes:
         members = topology.nodes if stage is Stage.WORKERS else topology.masters
         problems += _unit_problems(members, observations)
-        problems += [*_node_problems(topology, status, members), *_etcd_problems(topology, status, masters)]
+        problems += _node_problems(topology, status, members, _strangers(members, observations))
+        problems += _etcd_problems(topology, status, masters)
     return Status(**{**status.__dict__, "problems": tuple(problems)})
 
 
@@ -192,11 +195,15 @@ def _unit_problems(members: Sequence[Node], observations: Mapping[str, Observati
     ]
 
 
-def _node_problems(topology: Topology, status: Status, members: Sequence[Node]) -> list[str]:
+def _node_problems(
+    topology: Topology, status: Status, members: Sequence[Node], strangers: Mapping[str, str]
+) -> list[str]:
     if not status.nodes:
         return ["no apiserver answers"]
     seen = {node.name: node for node in status.nodes}
-    problems = [_node_problem(node, seen.get(node.name), topology.subnet) for node in members]
+    problems = [
+        strangers.get(node.name) or _node_problem(node, seen.get(node.name), topology.subnet) for node in members
+    ]
     missing = [f"lease {name} has no holder" for name in LEADERS if not status.leases.get(name)]
     return [problem for problem in problems if problem] + missing
 
@@ -213,6 +220,24 @@ def _node_problem(node: Node, seen: KubernetesNode | None, subnet: IPv4Network) 
     return ""
 
 
+def _strangers(members: Sequence[Node], observations: Mapping[str, Observation]) -> dict[str, str]:
+    """What is wrong with machines that call themselves members of the cluster and are not."""
+    said = (told(observations.get(node.name, {})) for node in members)
+    cluster = next((one for one in said if one is not None), None)
+    if cluster is None:
+        return {}
+    found = {}
+    for node in (node for node in members if node.name in observations):
+        match standing(node, observations[node.name], cluster):
+            case Standing.FOREIGN:
+                found[node.name] = (
+                    f"{node.name} joined another cluster than the control plane's: ./inv up joins it anew"
+                )
+            case Standing.RENEWED:
+                found[node.name] = f"node {node.name} was deleted and made anew by its kubelet: ./inv up joins it anew"
+    return found
+
+
 def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Observation]) -> list[str]:
     if not status.etcd:
         return ["etcd answers on no master"]
@@ -223,7 +248,7 @@ def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Obs
             problems.append(f"{node.name} is no member of etcd")
         elif "etcd" not in masters[node.name]:
             problems.append(f"etcd on {node.name} does not answer")
-    expected = {node.name: f"https://{node.address}:2380" for node in topology.masters}
+    expected = {node.name: peer_url(node) for node in topology.masters}
     for member in status.etcd:
         if not member.name:
             problems.append(f"etcd has a member that never started ({', '.join(member.peer_urls)})")

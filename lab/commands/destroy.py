@@ -23,7 +23,17 @@ from lab.verify.ledger import still_open
 Found = TypeVar("Found")
 
 #: What an ``up`` wrote that is of no use without the machines.
-MADE_BY_UP = ("ssh_config", "kubeconfig", "site.json", "stage", "faults.json", "borrowed", "vagrant", ".vagrant")
+MADE_BY_UP = (
+    "ssh_config",
+    "kubeconfig",
+    "founded",
+    "site.json",
+    "stage",
+    "faults.json",
+    "borrowed",
+    "vagrant",
+    ".vagrant",
+)
 
 
 def run(name: str, definition: str, *, everything: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import console
@@ -20,12 +21,14 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
-from lab.verify.ledger import heal_open
+from lab.verify.ledger import Ledger, heal_open
 
 PROVIDERS = ("auto", "libvirt", "lxc")
 
 
-def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, verbose: bool) -> None:
+def run(
+    definition: str, lab: str, provider: str, until: str, *, refresh: bool, verbose: bool, start_again: bool = False
+) -> None:
     """Bring a lab up and say where the time went."""
     source = source_of(definition)
     stage = _stage(until)
@@ -39,7 +42,9 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
     started = time.strftime("%Y%m%d-%H%M%S")
     with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
-        work = Bringup(wanted, source, state, provider or wanted.provider, stage, timeline, refresh, heal)
+        work = Bringup(
+            wanted, source, state, provider or wanted.provider, stage, timeline, refresh, heal, forget, start_again
+        )
         try:
             made, status, done = work.run()
         finally:
@@ -58,6 +63,12 @@ def run(definition: str, lab: str, provider: str, until: str, *, refresh: bool, 
 def heal(lab: Lab, settled: bool) -> None:
     """End the faults that an interrupted verification left open; those inside the cluster once it is ``settled``."""
     heal_open(view(lab), console.say, cluster=settled)
+
+
+def forget(lab: Lab, nodes: Sequence[str]) -> None:
+    """Faults that an interrupted verification left open on machines that are no more went with them."""
+    for entry in Ledger.of(view(lab)).forget(nodes):
+        console.say(f"{entry}, left open by an earlier command, went with its machine")
 
 
 def source_of(definition: str) -> Path:

@@ -7,8 +7,9 @@
     other masters   join, one after another (etcd admits one new member at a time)
     workers         join, side by side, as soon as the first master is up
 
-Where a cluster exists already, machines that are not in it join through a member that answers. A cluster that lost its
-quorum because a join was killed half-way cannot be saved; it is begun again from init, and that is said.
+Where a cluster exists already, machines that are not in it join through a member that answers; before that it forgets
+what it still knows of machines that were lost. A cluster that can never have its quorum again cannot be saved: one that
+was never whole is begun again from init, and that is said; one that was, only on demand.
 """
 
 from lab.provisioning.order import Provisioner

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab.cluster.observation import Observation
+from lab.cluster.quorum import Quorum
 from lab.command import Note
-from lab.errors import LabError
+from lab.errors import LabError, UsageError
 from lab.machine import Machine
 from lab.parallel import gather, workers
-from lab.provisioning.membership import has_quorum, leave
+from lab.provisioning.admission import Admission, refuse_silent
+from lab.provisioning.control_plane import ControlPlane
+from lab.provisioning.membership import leave
 from lab.provisioning.step import Script
 from lab.provisioning.work import Work
 from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
-from lab.waiting import WaitTimeout, wait_for
+from lab.waiting import wait_for
 
 #: Seconds for the virtual IP to appear once keepalived runs on the masters.
 VIP_SECONDS = 30.0
 
-#: Seconds for an apiserver of an existing cluster to answer: a whole lab that was just switched on needs about 30.
-API_SECONDS = 90.0
-
 
 @dataclass(frozen=True)
 class Provisioner:
-    """Runs steps on machines. ``scripts`` maps (node, step) to the rendered step."""
+    """Runs steps on machines. ``scripts`` maps (node, step) to the rendered step.
+
+    ``founded``: the cluster was once whole, and somebody may have put something into it. Without its quorum it is then
+    begun again only on demand: ``give_up`` is that demand, called right before the cluster is taken apart.
+    """
 
     topology: Topology
     machines: Mapping[str, Machine]
     scripts: Mapping[tuple[str, str], Script]
     timeline: Timeline
+    founded: bool = False
+    give_up: Callable[[], None] | None = None
 
     def run(self, stage: Stage, seen: Mapping[str, Observation]) -> list[str]:
         """Bring all machines to ``stage``; returns what was done, as "NODE STEP".
 
-        ``seen`` tells which steps each machine has been through.
-        Raises CommandError of the first step that failed, once the others that were under way have ended.
+        ``seen`` tells what each machine has been through. Raises LabError when one of them did not answer, CommandError
+        of the first step that failed, once the others that were under way have ended.
         """
         if stage is Stage.MACHINES:
             return []
-        members = {name for name, observation in seen.items() if observation.get("joined")}
-        work = Work(self.machines, self.scripts, self.timeline, seen, members)
+        refuse_silent(self.topology.nodes, seen)
+        work = Work(self.machines, self.scripts, self.timeline, seen)
         with workers(len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
             if stage is Stage.LOADBALANCER:
                 named = [pool.submit(work.steps, node, ["node"]) for node in self.topology.workers]
                 gather([*balanced.values(), *named])
                 # Where an apiserver is, there is nothing to stand in for.
-                free = [node for node in self.topology.masters if not work.joined(node)]
+                free = [node for node in self.topology.masters if not work.marked(node)]
                 gather([pool.submit(work.steps, node, ["answerer"]) for node in free])
             else:
                 prepared = {
@@ -68,65 +74,59 @@ class Provisioner:
         balanced: Mapping[str, Future[None]],
         prepared: Mapping[str, Future[None]],
     ) -> None:
+        wanted = self.topology.nodes if stage is Stage.WORKERS else self.topology.masters
         seed = self._seed(work, prepared)
-        if seed is None:
+        if seed is not None:
+            admission = Admission(self.topology, work, seed)
+            outsiders = admission.outsiders(wanted)
+        else:
             seed = self.topology.masters[0]
             gather([prepared[seed.name], *balanced.values()])
             self._await_vip(seed)
             work.steps(seed, ["init"])
-        joins = []
-        if stage is Stage.WORKERS:
-            joins = [pool.submit(work.join, node, seed, prepared[node.name]) for node in self.topology.workers]
-        for node in self.topology.masters:
-            if node.name != seed.name:
-                work.join(node, seed, prepared[node.name])
-        gather([*joins, *prepared.values()])
+            admission, outsiders = Admission(self.topology, work, seed), list(wanted)
+        outsiders = [node for node in outsiders if node.name != seed.name]
+        if outsiders:
+            gather([prepared[node.name] for node in (seed, *outsiders)])
+            admission.admit(outsiders, pool)
+        gather(list(prepared.values()))
 
     def _seed(self, work: Work, prepared: Mapping[str, Future[None]]) -> Node | None:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
-        members = [node for node in self.topology.masters if work.joined(node)]
-        if not members:
+        if not self.founded and not any(work.marked(node) for node in self.topology.masters):
             return None
-        try:
-            with self.timeline.phase("control plane answers"):
-                return wait_for(
-                    "an apiserver on " + " or ".join(node.name for node in members),
-                    lambda: next((node for node in members if self._answers(node)), None),
-                    lambda node: node is not None,
-                    seconds=API_SECONDS,
-                    interval=1.0,
-                )
-        except WaitTimeout:
-            half = [node.name for node in self.topology.masters if work.half_joined(node)]
-            quorum = any(has_quorum(self.machines[node.name]) for node in members)
-            if quorum or not half:
-                though = "etcd has its quorum" if quorum else "they are members"
-                raise LabError(
-                    f"no apiserver answers on {', '.join(node.name for node in members)}, though {though}",
-                    "./inv up waits again; ./inv status and ./inv logs help to find out why; "
-                    "./inv destroy, then ./inv up, begins afresh",
-                ) from None
-            lost = f"etcd has lost its quorum: {', '.join(half)} was added and never started. Starting again from init"
-            self.timeline.line(Note(lost))
-            gather(list(prepared.values()))  # nothing else may be at work on a machine that is cleaned
-            self._start_again(work)
+        found = ControlPlane(self.topology, self.machines, self.timeline, work.seen, self.founded).await_answer()
+        if isinstance(found, Quorum):
+            self._start_again(found, work, prepared)
             return None
+        if self.founded and self.give_up is not None:
+            raise UsageError(
+                "--start-again: the cluster has its quorum, there is nothing to be given up",
+                "./inv up without it brings back what is missing; ./inv destroy removes the lab",
+            )
+        return found
 
-    def _answers(self, node: Node) -> bool:
-        probe = f"curl --silent --insecure --fail --max-time 2 --output /dev/null https://{node.address}:6443/readyz"
-        return self.machines[node.name].run(probe, timeout=10.0).ok
-
-    def _start_again(self, work: Work) -> None:
-        """Take every machine out of the cluster that cannot be saved.
+    def _start_again(self, quorum: Quorum, work: Work, prepared: Mapping[str, Future[None]]) -> None:
+        """Take every machine out of the cluster that cannot be saved; raises LabError where nobody said that it may.
 
         Members first: as long as one is left, the others still show a later run why it must begin again.
         """
-        members = [node for node in self.topology.nodes if work.joined(node)]
-        others = [node for node in self.topology.nodes if not work.joined(node)]
+        if self.founded and self.give_up is None:
+            raise LabError(
+                f"etcd has lost its quorum for good: {quorum}\nlost with their data: {', '.join(quorum.lost)}",
+                "./inv up --start-again gives this cluster up, with all that is in it, and begins a new one",
+            )
+        half = [node.name for node in self.topology.masters if work.half_joined(node)]
+        why = f"{', '.join(half)} was added and never started" if half and not self.founded else str(quorum)
+        self.timeline.line(Note(f"etcd has lost its quorum: {why}. Starting again from init"))
+        gather(list(prepared.values()))  # nothing else may be at work on a machine that is cleaned
+        if self.give_up is not None:
+            self.give_up()
+        members = [node for node in self.topology.nodes if work.marked(node)]
+        others = [node for node in self.topology.nodes if not work.marked(node)]
         with self.timeline.phase("start again"), workers(len(self.topology.nodes)) as pool:
             for nodes in (members, others):
                 gather([pool.submit(leave, self.machines[node.name]) for node in nodes])
-        work.members.clear()
 
     def _await_vip(self, first: Node) -> None:
         """kubeadm speaks to its own endpoint at once: somebody must hold the virtual IP before init."""

@@ -14,29 +14,30 @@ from lab.provisioning.step import Script, run_step
 from lab.timeline import Timeline
 from lab.topology import Node
 
+#: Steps that make a machine a member: whether they are due is a question to the cluster, not to the record of steps.
+ONCE = frozenset({"init", "join"})
+
 
 @dataclass(frozen=True)
 class Work:
     """What each machine still has to do in one run, and what was done so far.
 
-    ``seen`` is what was observed of each machine before the run, ``members`` who was in the cluster then; ``done`` is
-    filled with "NODE STEP".
+    ``seen`` is what was observed of each machine before the run; ``done`` is filled with "NODE STEP".
     """
 
     machines: Mapping[str, Machine]
     scripts: Mapping[tuple[str, str], Script]
     timeline: Timeline
     seen: Mapping[str, Observation]
-    members: set[str]
     done: list[str] = field(default_factory=list)
 
-    def joined(self, node: Node) -> bool:
-        """Was the machine a member of the cluster when the run began (and is the cluster still that one)?"""
-        return node.name in self.members
+    def marked(self, node: Node) -> bool:
+        """Did the machine once become a member of a cluster? Of which one, and whether it still is, is not said."""
+        return bool(self.seen[node.name].get("joined"))
 
     def half_joined(self, node: Node) -> bool:
         """Did an earlier run begin to make it a member, and not come to the end?"""
-        return bool(self.seen.get(node.name, {}).get("kubeadm_traces")) and not self.joined(node)
+        return bool(self.seen[node.name].get("kubeadm_traces")) and not self.marked(node)
 
     def balance(self, node: Node) -> None:
         """Name, network and the master's share of the load balancer."""
@@ -48,7 +49,7 @@ class Work:
             self.steps(node, ["node"])
         else:
             before.result()
-        seen = self.seen.get(node.name, {})
+        seen = self.seen[node.name]
         if "answerer" in seen.get("steps", {}) or seen.get("units", {}).get("halab-answerer", "inactive") != "inactive":
             # An earlier ``up --until loadbalancer`` put it where the apiserver shall be, and may have been killed
             # before it wrote that down.
@@ -58,43 +59,40 @@ class Work:
             ).check()
         self.steps(node, ["containerd", "kubernetes"])
 
-    def join(self, node: Node, seed: Node, before: Future[None]) -> None:
-        """Join one machine with a credential minted for it alone."""
-        before.result()
-        if self.joined(node) or self._finished(node):
-            return
-        member = self.machines[seed.name]
-        with self.timeline.phase("credential", node.name):
-            if node.is_master:
-                self.timeline.line(membership.forget(member, node), node.name)
-            credential = membership.mint(member, node)
-        self.steps(node, ["join"], credential)
+    def finish(self, node: Node) -> None:
+        """Let an attempt to join, which an earlier run left going, come to its end.
 
-    def _finished(self, node: Node) -> bool:
-        """Has an attempt that an earlier run left going made the machine a member after all? Waits for its end.
-
-        Without this etcd would be told to forget a member that is just about to start.
+        Without this the cluster would be told to forget a machine that is just about to become a member.
         """
-        units = self.seen.get(node.name, {}).get("units", {})
-        going = units.get("halab-kubeadm") == "activating"
+        going = self.seen[node.name].get("units", {}).get("halab-kubeadm") == "activating"
         with self.timeline.phase("earlier attempt", node.name) if going else nullcontext():
             lines = membership.finish(self.machines[node.name])
         for line in lines:
             self.timeline.line(line, node.name)
-        if "joined" not in lines:
-            return False
-        self.done.append(f"{node.name} join")
-        return True
+
+    def forget(self, nodes: Sequence[Node], seed: Node) -> None:
+        """Have the cluster forget what it knows of machines, through ``seed``."""
+        with self.timeline.phase("forget", seed.name):
+            for line in membership.forget(self.machines[seed.name], seed.address, nodes):
+                self.timeline.line(line, seed.name)
+
+    def leave(self, node: Node) -> None:
+        """Take off a machine what it has of a cluster."""
+        with self.timeline.phase("leave", node.name):
+            membership.leave(self.machines[node.name])
+
+    def join(self, node: Node, seed: Node) -> None:
+        """Join one machine with a credential minted for it alone, through ``seed``."""
+        with self.timeline.phase("credential", node.name):
+            credential = membership.mint(self.machines[seed.name], seed.address, node)
+        self.steps(node, ["join"], credential)
 
     def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         """Run the steps that the machine has not been through with this very text."""
-        recorded = self.seen.get(node.name, {}).get("steps", {})
+        recorded = self.seen[node.name].get("steps", {})
         for name in names:
             script = self.scripts[node.name, name]
-            once = name in ("init", "join")
-            if once and self.joined(node):
-                continue
-            if not once and recorded.get(name) == script.digest:
+            if name not in ONCE and recorded.get(name) == script.digest:
                 continue
             run_step(self.machines[node.name], script, self.timeline, env)
             self.done.append(f"{node.name} {name}")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,3 +91,25 @@ def test_a_lease_that_ran_out_has_no_holder_whatever_name_is_left_in_it(monkeypa
     assert found == {"fresh": "fresh-holder", "old": "", "never": ""}
     given = {"metadata": {"name": "x"}, "spec": {"renewTime": "2026-11-23T20:00:00.250000Z"}}
     assert observer["age"](given, datetime(2026, 11, 23, 20, 0, 1, tzinfo=UTC)) == 0.75
+
+
+def test_what_a_machine_says_of_its_membership(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"])
+    observer = runpy.run_path(str(OBSERVER))
+    for function in ("node_uid", "authority"):
+        observer[function].__globals__.update(HALAB=tmp_path, PKI=str(tmp_path))
+    assert (observer["node_uid"](), observer["authority"]()) == ("", "")
+    (tmp_path / "joined").write_text("5e6f\n")
+    assert observer["node_uid"]() == "5e6f"
+    digests = []
+    for name in ("one", "other"):
+        make_authority(tmp_path / "ca.crt", name)
+        digests.append(observer["authority"]())
+        (tmp_path / "ca.crt").write_text((tmp_path / "ca.crt").read_text() + "\n")
+        assert observer["authority"]() == digests[-1], "the certificate counts, not the file"
+    assert len(set(digests)) == 2
+
+
+def make_authority(file: Path, name: str) -> None:
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj"]
+    subprocess.run([*argv, f"/CN={name}", "-keyout", "/dev/null", "-out", str(file)], check=True, capture_output=True)

@@ -41,6 +41,8 @@ def healthy() -> tuple[States, Seen]:
         name: {
             "hostname": name,
             "joined": True,
+            "authority": "the cluster's",
+            "node_uid": f"uid-{name}",
             "units": {"containerd": "active", "kubelet": "active"},
             "addresses": ["127.0.0.1", address],
         }
@@ -51,10 +53,11 @@ def healthy() -> tuple[States, Seen]:
         for n, name in enumerate(MASTERS, 1)
     ]
     for name in MASTERS:
+        seen[name]["etcd_data"] = True
         seen[name]["units"] |= {"haproxy": "active", "keepalived": "active"}
         seen[name]["backends"] = dict.fromkeys(MASTERS, "UP")
         seen[name]["nodes"] = [
-            {"name": node, "ready": True, "address": address, "version": "v1.20.2"}
+            {"name": node, "ready": True, "address": address, "version": "v1.20.2", "uid": f"uid-{node}"}
             for node, address in ADDRESSES.items()
         ]
         seen[name]["leases"] = {
@@ -114,6 +117,13 @@ def foreign_peer(one: Seen) -> None:
     one["etcd"]["members"][1]["peer_urls"] = ["https://192.168.121.9:2380"]
 
 
+def stale(states: States, seen: Seen) -> None:
+    """It was out of reach while the others were made members of a new cluster."""
+    seen["worker1"]["authority"] = "an earlier cluster's"
+    for name in MASTERS:
+        seen[name]["nodes"].pop()
+
+
 #: What is changed in a healthy lab, and what the status must then complain of: each of these, and nothing else.
 COMPLAINTS: dict[str, tuple[Callable[[States, Seen], object], list[str]]] = {
     "machine off": (
@@ -147,6 +157,11 @@ COMPLAINTS: dict[str, tuple[Callable[[States, Seen], object], list[str]]] = {
     "node address outside": (
         every_master(wrong_address),
         ["node worker1 says its address is 192.168.121.7, not 10.21.0.14 in 10.21.0.0/24"],
+    ),
+    "worker of an earlier cluster": (stale, ["worker1 joined another cluster than the control plane's: ./inv up"]),
+    "node deleted and made anew": (
+        every_master(lambda one: one["nodes"][3].update(uid="another")),
+        ["node worker1 was deleted and made anew by its kubelet: ./inv up joins it anew"],
     ),
     "kubelet dead, and the API does not know it yet": (
         lambda states, seen: seen["worker1"]["units"].update({"kubelet": "failed"}),

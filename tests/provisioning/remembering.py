@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,13 +60,86 @@ class Journal:
 
 
 @dataclass
+class Cluster:
+    """What the machines and the cluster know, as steps and scripts change it.
+
+    ``machines`` has each machine's own observation; the cluster's side is its authority, its Nodes (name → UID) and its
+    etcd members (peer URL → name).
+    """
+
+    topology: Topology
+    machines: dict[str, dict[str, Any]]
+    authority: str = "first"
+    nodes: dict[str, str] = field(default_factory=dict)
+    peers: dict[str, str] = field(default_factory=dict)
+    lives: int = 0
+
+    def __post_init__(self) -> None:
+        for name, seen in self.machines.items():
+            if seen.get("joined") and seen["authority"] == self.authority:
+                self._know(name, seen["node_uid"])
+
+    def _know(self, name: str, uid: str) -> None:
+        self.nodes[name] = uid
+        if self.topology.node(name).is_master:
+            self.peers[url(self.topology, name)] = name
+
+    def forget(self, name: str) -> None:
+        """Somebody removes a machine from the cluster."""
+        self.nodes.pop(name, None)
+        self.peers.pop(url(self.topology, name), None)
+
+    def says(self, call: Call, args: Sequence[str]) -> str:
+        """What a script prints, and what it changes."""
+        name = call.machine
+        if call.name == "init":
+            self.authority, self.nodes, self.peers = f"made by {name}", {}, {}
+        if call.name in ("init", "join"):
+            self.become_member(name)
+        if call.name == "clean":
+            self.machines[name] |= {"joined": False, "kubeadm_traces": False, "etcd_data": False, "authority": ""}
+        if call.name == "forget":
+            for machine in args[1:]:
+                self.forget(machine.partition("=")[0])
+        if call.name == "observe":
+            return json.dumps(self.observation(name))
+        if call.name == "etcd members":
+            return json.dumps([{"name": member, "peerURLs": [peer]} for peer, member in self.peers.items()])
+        return ""
+
+    def become_member(self, name: str) -> None:
+        assert not self.machines[name].get("joined"), (
+            f"init and join do nothing on {name}, which has the mark of a member"
+        )
+        self.lives += 1
+        uid = f"uid-{name}-{self.lives}"
+        self._know(name, uid)
+        self.machines[name] |= {"joined": True, "kubeadm_traces": True, "authority": self.authority, "node_uid": uid}
+        self.machines[name]["etcd_data"] = self.topology.node(name).is_master
+
+    def observation(self, name: str) -> dict[str, Any]:
+        """What the observer prints on a machine."""
+        seen = self.machines[name]
+        if not (seen.get("joined") and self.topology.node(name).is_master and seen["authority"] == self.authority):
+            return seen
+        members = [{"id": peer, "name": member, "peer_urls": [peer]} for peer, member in self.peers.items()]
+        nodes = [{"name": node, "uid": uid} for node, uid in self.nodes.items()]
+        return {**seen, "nodes": nodes, "etcd": {"id": "", "leader": "", "members": members}}
+
+
+def url(topology: Topology, name: str) -> str:
+    """A master's peer URL."""
+    return f"https://{topology.node(name).address}:2380"
+
+
+@dataclass
 class FakeMachine:
     """Remembers what is run on it; has the virtual IP when it shall."""
 
     name: str
     journal: Journal
     answer: Answer
-    role: str = "master"
+    cluster: Cluster
 
     def run(
         self,
@@ -90,8 +164,11 @@ class FakeMachine:
 
     def _usual(self, call: Call, args: Sequence[str]) -> str:
         if call.name == "mint":
-            return "\n".join(SECRETS if args == ["master"] else SECRETS[:2])
-        return f"2: eth0 inet {self.name}" if call.name == "vip" and self.name == "master1" else ""
+            return "\n".join(SECRETS if args[-1] == "master" else SECRETS[:2])
+        if call.name == "vip":
+            return f"2: eth0 inet {self.name}" if self.name == "master1" else ""
+        with self.journal.lock:
+            return self.cluster.says(call, args)
 
 
 def _name(script: str, args: Sequence[str], label: str | None) -> str:
@@ -109,8 +186,8 @@ def _name(script: str, args: Sequence[str], label: str | None) -> str:
         return "vip"
     if "/readyz" in script:
         return "readyz"
-    if label == membership.HEALTH:
-        return "etcd health"
+    if label in (membership.HEALTH, membership.PEERS, "observe"):
+        return label
     return script.splitlines()[-1].removeprefix("step ")
 
 
@@ -140,6 +217,7 @@ class Lab:
     answer: Answer = lambda call: None
     journal: Journal = field(default_factory=Journal)
     told: Told = field(default_factory=Told)
+    cluster: Cluster | None = None
 
     @property
     def topology(self) -> Topology:
@@ -156,9 +234,23 @@ class Lab:
         }
 
     def run(self, stage: Stage, seen: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> list[str]:
-        machines = {node.name: FakeMachine(node.name, self.journal, self.answer) for node in self.topology.nodes}
-        work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told))  # type: ignore[arg-type]
-        return work.run(stage, seen or {}, **options)
+        """Run the provisioner on machines of which this is seen (nothing yet, unless told); ``options`` are its own."""
+        if self.cluster is None:
+            given = self.seen() if seen is None else seen
+            self.cluster = Cluster(self.topology, {name: dict(one) for name, one in given.items()})
+        start = {name: dict(self.cluster.observation(name)) for name in self.cluster.machines}
+        machines = {name: FakeMachine(name, self.journal, self.answer, self.cluster) for name in start}
+        work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told), **options)  # type: ignore[arg-type]
+        return work.run(stage, start)
+
+    def lose(self, *names: str) -> Cluster:
+        """A lab that was whole, of which these machines are gone and were made anew."""
+        everybody = [node.name for node in self.topology.nodes]
+        if self.cluster is None:
+            self.cluster = Cluster(self.topology, self.seen(*PREPARED, joined=everybody))
+        blank = self.seen()
+        self.cluster.machines.update({name: blank[name] for name in names})
+        return self.cluster
 
     def seen(self, *steps: str, joined: Sequence[str] = (), traces: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
         """What machines say that have been through these steps, those in ``joined`` being members."""
@@ -166,6 +258,9 @@ class Lab:
             node.name: {
                 "joined": node.name in joined,
                 "kubeadm_traces": node.name in (*joined, *traces),
+                "etcd_data": node.name in joined and node.is_master,
+                "authority": "first" if node.name in joined else "",
+                "node_uid": f"uid-{node.name}" if node.name in joined else "",
                 "steps": {
                     name: script.digest
                     for (owner, name), script in self.scripts.items()

@@ -143,7 +143,15 @@ set -eu
 # No CoreDNS: its image is not part of the payload. The kubelet's configuration comes with this file.
 kubeadm init --config /etc/kubernetes/lab/kubeadm-init.yaml --upload-certs --skip-phases addon/coredns \
   --skip-token-print --skip-certificate-key-print
-touch /var/lib/halab/joined
+# The mark of a member is the UID of the Node that the cluster made of this machine: none of another UID is this machine.
+own_node() { kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout 5s get node master1 "$@"; }
+tries=0
+until uid=$(own_node -o 'jsonpath={.metadata.uid}'); do
+  tries=$((tries + 1))
+  [ "$tries" -lt 30 ] || exit 1
+  sleep 1
+done
+echo "$uid" > /var/lib/halab/joined
 EOF
 if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
   systemctl stop halab-kubeadm.service

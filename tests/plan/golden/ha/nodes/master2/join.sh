@@ -62,7 +62,15 @@ set -eu
 # Whoever started this may be gone when it ends: the credential goes with it all the same.
 trap 'rm -f /run/halab/kubeadm.yaml' EXIT
 kubeadm join --config /run/halab/kubeadm.yaml
-touch /var/lib/halab/joined
+# The mark of a member is the UID of the Node that the cluster made of this machine: none of another UID is this machine.
+own_node() { kubectl --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout 5s get node master2 "$@"; }
+tries=0
+until uid=$(own_node -o 'jsonpath={.metadata.uid}'); do
+  tries=$((tries + 1))
+  [ "$tries" -lt 30 ] || exit 1
+  sleep 1
+done
+echo "$uid" > /var/lib/halab/joined
 EOF
 if [ "$(systemctl show -P ActiveState halab-kubeadm.service)" != activating ]; then
   systemctl stop halab-kubeadm.service

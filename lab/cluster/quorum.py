@@ -1,0 +1,74 @@
+"""Whether etcd can ever have its quorum again, judged by who still has data. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from lab.cluster.members import peer_url
+from lab.cluster.observation import Observation
+from lab.topology import Node
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """Of ``members`` of etcd, whose machines still have their data (``left``) and whose have not (``lost``)."""
+
+    members: int
+    left: tuple[str, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def needed(self) -> int:
+        """How many members must agree."""
+        return self.members // 2 + 1
+
+    @property
+    def gone(self) -> bool:
+        """Can those that are left never agree again on anything?"""
+        return len(self.left) < self.needed
+
+    def __str__(self) -> str:
+        left = f"only {' and '.join(self.left)} {'is' if len(self.left) == 1 else 'are'}" if self.left else "none is"
+        return f"of {self.members} etcd members {left} left, {self.needed} are needed"
+
+
+def survivors(masters: Sequence[Node], seen: Mapping[str, Observation]) -> list[Node]:
+    """The masters whose etcd has data, whatever state it is in."""
+    return [node for node in masters if seen[node.name].get("etcd_data")]
+
+
+def outlook(
+    masters: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]
+) -> Quorum | None:
+    """What is left of the quorum; ``peers`` has the peer URLs of all members as each survivor's own etcd knows them.
+
+    None as long as a survivor has not told: it might be the one that knows that there are fewer members by now. Where
+    they do not agree, the one is believed by whom most is left.
+    """
+    remaining = survivors(masters, seen)
+    if any(node.name not in peers for node in remaining):
+        return None
+    views = [_view(masters, remaining, seen, node, frozenset(peers[node.name])) for node in remaining]
+    return max(views, key=lambda view: len(view.left) - view.needed, default=at_worst(masters, seen))
+
+
+def at_worst(masters: Sequence[Node], seen: Mapping[str, Observation]) -> Quorum:
+    """The same, where etcd cannot be asked, as if every master were a member."""
+    left = tuple(node.name for node in survivors(masters, seen))
+    return Quorum(len(masters), left, tuple(node.name for node in masters if node.name not in left))
+
+
+def _view(
+    masters: Sequence[Node],
+    remaining: Sequence[Node],
+    seen: Mapping[str, Observation],
+    owner: Node,
+    peers: frozenset[str],
+) -> Quorum:
+    """What one survivor knows: of its members those are left that have data of the same cluster."""
+    authority = seen[owner.name].get("authority")
+    same = [node for node in remaining if seen[node.name].get("authority") == authority]
+    left = tuple(node.name for node in same if peer_url(node) in peers)
+    gone = tuple(node.name for node in masters if peer_url(node) in peers and node.name not in left)
+    return Quorum(len(peers), left, gone)
