@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,13 @@ class Ledger:
     def close(self, entry: Entry) -> None:
         """Strike a fault out."""
         self._write([other for other in self.entries() if other.id != entry.id])
+
+    def forget(self, nodes: Collection[str]) -> list[Entry]:
+        """Strike out what was done to machines that are no more, and return it. (Litter lies in the cluster.)"""
+        gone = [entry for entry in self.entries() if entry.node in nodes and entry.name not in NEEDS_CLUSTER]
+        if gone:
+            self._write([entry for entry in self.entries() if entry not in gone])
+        return gone
 
     def _write(self, entries: list[Entry]) -> None:
         if not entries:

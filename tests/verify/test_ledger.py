@@ -195,6 +195,19 @@ def test_one_that_cannot_be_healed_does_not_keep_the_others_open(view: Any, monk
     assert [entry.name for entry in book.entries()] == ["haproxy-stop"]
 
 
+def test_what_was_done_to_a_machine_that_is_no_more_went_with_it(view: Any) -> None:
+    """Nothing can be undone on the new machine in its place; the pods that a case created are in the cluster."""
+    its = Ledger.of(view)
+    for fault in (FakeFault(), FakeFault(node="master2"), FakeFault("pause"), FakeFault("test-pods")):
+        its.open(fault)
+    assert [str(entry) for entry in its.forget(["master1", "worker1"])] == [
+        "haproxy-stop on master1",
+        "pause on master1",
+    ]
+    assert [str(entry) for entry in its.entries()] == ["haproxy-stop on master2", "test-pods on master1"]
+    assert its.forget([]) == its.forget(["master3"]) == []
+
+
 def test_a_damaged_ledger_is_named(view: Any) -> None:
     (view.state / "faults.json").write_text('[{"id"')
     with pytest.raises(LabError, match=r"faults\.json"):
