@@ -14,6 +14,7 @@ from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
 from lab.providers.libvirt import connection as virt
+from lab.providers.libvirt import domains, volumes
 
 pytestmark = pytest.mark.live
 
@@ -88,11 +89,31 @@ def test_four_machines_with_snapshots(virtual_machines: None) -> None:
     with made("e2e-vms", FOLDER / "configs" / "emulation.yaml") as lab:
         bring_up(lab)
         held_by(lab, "master1")
+        _a_lost_machine_comes_back(lab, "master1")
         _moments_are_kept(lab)
         _faults_move_the_vip(lab)
         assert "4 machines off" in lab("halt", seconds=400).out
         assert lab("resume", seconds=600).out.count("running") == 4
         lab.until(healthy, "a healthy lab", 120)
+
+
+def _a_lost_machine_comes_back(lab: Inv, node: str) -> None:
+    """The VIP's holder is gone with its disk: another one holds it until ``up`` has made the machine anew."""
+    others = [name for name in names(lab.status(), "machines") if name != node]
+    booted = {name: lab.on(name, "cat /proc/sys/kernel/random/boot_id") for name in others}
+    lab.on(node, "touch /root/of-its-first-life")
+    with virt.connect(f"qemu+unix:///system?socket=/run/{lab.identity.namespace}/libvirt/libvirt-sock") as libvirt:
+        domains.remove(libvirt.lookupByName(lab.identity.machine(node)))
+        (disk,) = [
+            one for one in volumes.mine(libvirt, lab.identity.prefix) if lab.identity.machine(node) in one.name()
+        ]
+        disk.delete()
+    lab.until(lambda status: status["holders"] == ["master2"], "the VIP on master2", 120)
+    bring_up(lab)
+    held_by(lab, node, 240)
+    lab.until(healthy, "a healthy lab", 120)
+    lab("ssh", node, "test -e /root/of-its-first-life", status=1)
+    assert {name: lab.on(name, "cat /proc/sys/kernel/random/boot_id") for name in others} == booted, "left alone"
 
 
 def _moments_are_kept(lab: Inv) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 from hosts import Snapshot, belonging, differences, left_of, snapshot
-from running import FOLDER, Done, Inv, Running, healthy, until
+from killing import Moment, kill_at
+from running import FOLDER, Done, Inv, healthy, until
 
 from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
@@ -54,20 +55,8 @@ BOUNDARIES = (
 #: Moments between boundaries are seconds after the start, drawn with this seed, so that a run can be repeated.
 SEED = 20
 
-#: Seconds: a phase begins, a lab comes up, on a host that others use too.
-PHASE, UP = 600.0, 1200.0
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When ``up`` is killed: as a machine's phase begins, or some seconds after the start."""
-
-    machine: str = ""
-    phase: str = ""
-    seconds: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.machine} {self.phase} begins" if self.phase else f"{self.seconds:.1f} s after the start"
+#: Seconds for a lab to come up, on a host that others use too.
+UP = 1200.0
 
 
 @dataclass(frozen=True)
@@ -107,37 +96,6 @@ def inv(containers: None) -> Iterator[Inv]:
 def before(inv: Inv) -> Snapshot:
     """The host before any of it."""
     return snapshot()
-
-
-def kill_at(inv: Inv, moment: Moment, number: signal.Signals = signal.SIGKILL) -> Done:
-    """Start ``up`` and end the program, and it alone, at a moment.
-
-    An ``up`` that was quicker than a time on the clock has just ended well; a phase must begin.
-    """
-    with inv.start("up", "--provider", "lxc", "--verbose") as running:
-        began = re.compile(rf"^ *[\d.]+ s  {moment.machine} +{moment.phase} …$", re.MULTILINE)
-        if moment.phase:
-            until(
-                lambda: running.process.poll() is not None or bool(began.search(running.out)),
-                bool,
-                f"{moment}: {running.command}",
-                PHASE,
-                interval=0.02,
-            )
-        else:
-            _let_run(running, moment.seconds)
-        running.signal(number)
-        done = running.wait(60)
-    if moment.phase:
-        assert began.search(done.out), f"{moment} never: {done}"
-    ended = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[number]
-    assert done.status == ended or (done.status == 0 and not moment.phase), f"{number.name} at {moment}: {done}"
-    return done
-
-
-def _let_run(running: Running, seconds: float) -> None:
-    left = running.started + seconds - time.monotonic()
-    time.sleep(max(0.0, left))  # no wait for something: the moment itself is a time on the clock
 
 
 def under_way(said: str) -> str:
@@ -260,7 +218,7 @@ def test_a_cluster_that_lost_its_quorum_half_way_is_begun_again_and_that_is_said
 
 @pytest.mark.parametrize("moment", [Moment("host", "machines"), Moment("master1", "init")], ids=str)
 def test_interrupted(inv: Inv, before: Snapshot, moment: Moment) -> None:
-    done = kill_at(inv, moment, signal.SIGINT)
+    done = kill_at(inv, moment, number=signal.SIGINT)
     done.expect(130)
     assert re.search(rf"✗ {moment.machine} +{moment.phase}\b", done.out), f"where it stopped is not said: {done}"
     assert "interrupted" in done.err
