@@ -1,7 +1,7 @@
-"""Commands of a long build that die with the program that started them, children and all.
+"""Commands that die with the program that started them: a long build, children and all, or a machine's probe.
 
 Without this a program killed by SIGKILL leaves compilers and package installs behind, which go on writing into a folder
-that the next build removes.
+that the next build removes, and connections over which nobody hears a probe any more.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import LineSink, Result, Stream, run
+from lab.contained import contained
 from lab.errors import LabError
 from lab.quoting import ssh_config
 
@@ -126,11 +127,12 @@ class Machine:
     def stream(self, argv: Sequence[str], sink: LineSink, *, stdin: str | None = None) -> Stream:
         """Start a command that goes on until stopped and hands over each line it prints (a probe).
 
-        It gets a connection of its own, so that ending it cannot disturb other commands on the machine.
+        It gets a connection of its own, so that ending it cannot disturb other commands on the machine. Should this
+        program be killed, the connection ends too, and by that the command.
         """
         remote = shlex.join(["sudo", "-n", *argv])
         return Stream(
-            [*self.channel.ssh(self.name, "-o", "ControlPath=none"), remote],
+            contained([*self.channel.ssh(self.name, "-o", "ControlPath=none"), remote], privileged=False),
             sink,
             label=f"{shlex.join(argv)} (on {self.name})",
             stdin=stdin,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,26 @@ def test_a_probe_has_a_connection_of_its_own(log: Path) -> None:
     words = log.read_text().split()
     # Of several values ssh takes the first (ssh_config(5)).
     assert words.index("ControlPath=none") < words.index(f"ControlPath={connections()}/%C")
+
+
+def test_a_probes_connection_ends_with_the_program_that_listens_also_when_that_is_killed(log: Path) -> None:
+    (log.parent / "ssh").write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
+    program = """
+import sys
+from pathlib import Path
+from lab.machine import Channel, Machine
+machine = Machine("master1", Channel((), Path("/lab/ssh_config"), Path(sys.argv[1])))
+machine.stream(["probe"], lambda line: print(line, flush=True))
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(connections())], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as listener:
+        assert listener.stdout is not None
+        connection = Path("/proc") / listener.stdout.readline().strip()
+        assert connection.exists()
+        listener.kill()
+    wait_for("the connection's end", connection.exists, lambda there: not there, seconds=5)
 
 
 def test_a_program_that_reads_its_input_does_not_eat_the_rest_of_the_script(log: Path) -> None:

@@ -20,7 +20,7 @@ def judge(folder: Path) -> list[CaseVerdict]:
 
 
 def judge_case(name: str, records: list[Record]) -> CaseVerdict:
-    """The verdict on one case: its checks', merged, and *unknown* at best when it broke off."""
+    """The verdict on one case: its checks', merged, and *unknown* at best when it broke off or was killed."""
     recorded = Recorded(records)
     case = CASES.get(name.partition("#")[0])
     span = [float(r["r"]) for r in records if "r" in r]
@@ -30,8 +30,15 @@ def judge_case(name: str, records: list[Record]) -> CaseVerdict:
         return CaseVerdict(name, name, Outcome.UNKNOWN, (verdict,), "", duration)
     verdicts = judge_all(case.checks, recorded)
     steady = all(v.outcome is Outcome.PASS for c, v in zip(case.checks, verdicts, strict=True) if c.precondition)
-    if broken := recorded.of("broken-off"):
-        said = str(broken[0]["text"]).splitlines()[0]
-        verdicts = (Verdict("case", Outcome.UNKNOWN, "broken off", "", said), *verdicts)
+    if why := _broken_off(recorded):
+        verdicts = (Verdict("case", Outcome.UNKNOWN, "broken off", "", why), *verdicts)
     outcome = merge(verdict.outcome for verdict in verdicts) if steady else Outcome.UNKNOWN
     return CaseVerdict(name, case.title, outcome, verdicts, case.headline, duration)
+
+
+def _broken_off(recorded: Recorded) -> str:
+    """Why the case did not come to its end, "" when it did."""
+    if broken := recorded.of("broken-off"):
+        return str(broken[0]["text"]).splitlines()[0]
+    ended = any(record["name"] == "end" for record in recorded.of("phase"))
+    return "" if ended else "it was killed before its end"

@@ -256,6 +256,24 @@ def test_a_lease_is_told_when_its_holder_changes(
     assert [line["holder"] for line in said if line["kind"] == "lease"] == ["master1_a", "master2_b"]
 
 
+def test_whoever_follows_a_lease_for_nobody_ends_at_its_next_renewal(
+    cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    """Nothing changes, so that nothing is said: the end of a killed verify is seen by its closed pipe alone."""
+    endpoint, seen = cluster
+    renewal = {"type": "MODIFIED", "object": {"spec": {"holderIdentity": "master1_a"}}}
+    seen.events["leases"] = [renewal] * 10_000
+    words = [endpoint, str(credentials["admin.conf"]), "halab-lease", "lease", "kube-scheduler", "60"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", programs.text("api"), *words], stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["holder"] == "master1_a"
+        assert follower.poll() is None
+        follower.stdout.close()
+        assert follower.wait(10) == 0
+
+
 def test_cleaning_asks_for_its_own_pods_only(cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]) -> None:
     endpoint, seen = cluster
     (said,) = run("api", endpoint, credentials["admin.conf"], "halab-clean", "clean")

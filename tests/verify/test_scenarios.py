@@ -53,3 +53,13 @@ def test_a_history_without_anything_is_unknown(tmp_path: Path) -> None:
         (found,) = judge(tmp_path)
         assert found.outcome is Outcome.UNKNOWN, name
         assert all(verdict.outcome is Outcome.UNKNOWN for verdict in found.verdicts)
+
+
+def test_a_case_that_was_killed_is_unknown_though_all_that_it_saw_was_good(tmp_path: Path) -> None:
+    folder = scenario.write(scenario.base("failover"), tmp_path)
+    assert judge(folder)[0].outcome is Outcome.PASS
+    history = folder / "history.jsonl"
+    history.write_text("".join(line for line in history.open() if '"name": "end"' not in line))
+    (found,) = judge(folder)
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.verdicts[0].reason == "it was killed before its end"
