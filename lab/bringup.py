@@ -131,7 +131,7 @@ class Bringup:
         return [name for name in states if name not in absent], absent
 
     def _render(self, site: Site) -> list[str]:
-        files = render(derive(self.definition), site)
+        files = render(derive(self.definition, site.driver), site)
         changed = write(files, self.state.folder)
         self.state.write("definition.yaml", self.source.read_text())
         self.state.store_site(site)

@@ -134,5 +134,5 @@ def open_lab(lab: str = "", definition: str = "") -> Lab:
 
 def assemble(definition: Definition, state: State, site: Site) -> Lab:
     """Put a lab together from its parts."""
-    topology = derive(definition)
-    return Lab(definition, topology, state, choice.make(site, topology), site)
+    topology = derive(definition, site.driver)
+    return Lab(topology.definition, topology, state, choice.make(site, topology), site)

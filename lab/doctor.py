@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +15,15 @@ from lab.command import run
 from lab.debian.apt import configured
 from lab.debian.mirrors import HELPER, releases, silent
 from lab.definition import Definition
+from lab.definition.driver import EMULATION, unkept
 from lab.errors import LabError
 from lab.payload.choose import choose
+from lab.plan.show import follows
 from lab.providers import choice
 from lab.providers.libvirt import siting
 from lab.providers.libvirt.siting import Hypervisor
 from lab.siting import unbuilt
-from lab.topology import derive
+from lab.topology import Topology, derive
 
 #: Bytes that a first ``up`` writes: Kubernetes' sources and build 6 GiB, box and images 2, machines 2 (measured).
 DISK_BYTES = 10 * 2**30
@@ -52,15 +54,15 @@ def examine(definition: Definition, wanted: str) -> list[Finding]:
     """Look at everything a lab of this definition needs on this host."""
     chosen = choice.choose(wanted, definition)
     hypervisor, told = _hypervisor(definition) if chosen.provider == "libvirt" else (None, [])
-    emulated = hypervisor is not None and hypervisor.driver == "qemu"
-    lacking = unbuilt(definition, chosen.provider, Cache.default(), kubernetes=not emulated)
+    topology = derive(definition, hypervisor.driver if hypervisor is not None else "")
+    lacking = unbuilt(definition, chosen.provider, Cache.default(), kubernetes=topology.driver != EMULATION)
     looks: list[Callable[[], Finding]] = [
         lambda: _privileges(definition, chosen.provider, lacking),
         lambda: _vagrant(chosen.provider),
         lambda: _namespaces(chosen.provider),
         lambda: _cgroups(chosen.provider),
         lambda: _filesystem(chosen.provider),
-        lambda: _memory(definition, chosen.provider, hypervisor),
+        lambda: _memory(topology, chosen.provider, hypervisor),
         _disk,
         _cache,
         lambda: _mirrors(lacking),
@@ -69,6 +71,7 @@ def examine(definition: Definition, wanted: str) -> list[Finding]:
     return [
         Finding("provider", f"{chosen.provider}: {chosen.why}", Grade.GOOD),
         *told,
+        *_timers(topology),
         *(look() for look in looks),
     ]
 
@@ -83,9 +86,17 @@ def _hypervisor(definition: Definition) -> tuple[Hypervisor | None, list[Finding
     for line in found.why:
         subject, seen = re.split(r":? ", line, maxsplit=1)
         slow = subject == "driver" and found.driver == "qemu"
-        hint = "too slow for Kubernetes: configs/emulation.yaml, ./inv up --until loadbalancer" if slow else ""
+        hint = "too slow for Kubernetes: ./inv up --until loadbalancer" if slow else ""
         told.append(Finding(subject, seen, Grade.NOTE if slow else Grade.GOOD, hint))
     return found, told
+
+
+def _timers(topology: Topology) -> Iterator[Finding]:
+    """What follows the driver, and what was set and does not suit it."""
+    if timers := follows(topology):
+        yield Finding("unset timers", timers, Grade.NOTE)
+    for problem in unkept(topology.definition, topology.driver):
+        yield Finding(problem.path, problem.wrong, Grade.NOTE, f"better: {problem.right}")
 
 
 def _privileges(definition: Definition, provider: str, lacking: list[str]) -> Finding:
@@ -147,13 +158,13 @@ def _filesystem(provider: str) -> Finding:
     return Finding("overlay", "known" if "overlay" in known else "a module, loaded when needed", Grade.GOOD)
 
 
-def _memory(definition: Definition, provider: str, hypervisor: Hypervisor | None) -> Finding:
+def _memory(topology: Topology, provider: str, hypervisor: Hypervisor | None) -> Finding:
     """What the machines take at most. Those of another host take nothing here."""
     if hypervisor is not None and hypervisor.daemon == "remote":
         return Finding("memory", "the other host's is not looked at", Grade.NOTE)
     needed = MEMORY_BYTES
     if provider == "libvirt":
-        needed = sum(node.memory for node in derive(definition).nodes) * 2**20
+        needed = sum(node.memory for node in topology.nodes) * 2**20
     available = available_memory()
     grade = Grade.GOOD if available >= needed else Grade.BAD
     taken = f"a lab takes up to {needed / 2**30:.1f} GiB"

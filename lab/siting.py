@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +30,33 @@ def make_site(
     """Choose the provider, then build what the cache lacks, box and payload side by side. Raises LabError."""
     chosen = choice.choose(wanted, definition)
     timeline.line(Note(f"provider {chosen.provider}: {chosen.why}"))
+    site, why = foreseen(definition, identity, chosen.provider)
+    for line in why:
+        timeline.line(line)
     cache = Cache.default()
-    if chosen.provider == "libvirt":
-        return _virtual_machines(definition, identity, cache, stage, timeline, refresh=refresh)
-    return _containers(definition, identity, cache, timeline, refresh=refresh)
+    if site.provider == "libvirt":
+        return _virtual_machines(definition, site, cache, stage, timeline, refresh=refresh)
+    return _containers(definition, site, cache, timeline, refresh=refresh)
+
+
+def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple[Site, Sequence[str]]:
+    """What a new lab gets on this host: all of its site but box and payload, and why, a line a decision.
+
+    Builds nothing. Raises LabError where no machine could be made.
+    """
+    if provider != "libvirt":
+        return Site(identity, provider), ()
+    found = hypervisors.choose(definition)
+    site = Site(
+        identity=identity,
+        provider="libvirt",
+        driver=found.driver,
+        interface="eth1",
+        libvirt_uri=found.uri,
+        daemon=found.daemon,
+        emulator=found.emulator,
+    )
+    return site, found.why
 
 
 def unbuilt(definition: Definition, provider: str, cache: Cache, *, kubernetes: bool = True) -> list[str]:
@@ -57,7 +81,7 @@ def unbuilt(definition: Definition, provider: str, cache: Cache, *, kubernetes: 
     return missing
 
 
-def _containers(definition: Definition, identity: Identity, cache: Cache, timeline: Timeline, *, refresh: bool) -> Site:
+def _containers(definition: Definition, site: Site, cache: Cache, timeline: Timeline, *, refresh: bool) -> Site:
     def box() -> lxc_box.Box:
         with timeline.phase("box"):
             return lxc_box.build(cache, FOLDER / "provision", timeline.line, refresh)
@@ -71,10 +95,8 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
         built, tree = futures[0].result(), futures[1].result()
     with timeline.phase("image seed"):
         images = seed.prepare(cache, built.rootfs, tree, timeline.line, refresh)
-    return Site(
-        identity=identity,
-        provider="lxc",
-        interface="eth0",
+    return replace(
+        site,
         box_name=built.name,
         box_version=built.version,
         box_url=built.file.as_uri(),
@@ -86,25 +108,13 @@ def _containers(definition: Definition, identity: Identity, cache: Cache, timeli
 
 
 def _virtual_machines(
-    definition: Definition, identity: Identity, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
+    definition: Definition, site: Site, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
 ) -> Site:
-    found = hypervisors.choose(definition)
-    for line in found.why:
-        timeline.line(line)
-    hypervisors.refuse_unreachable(definition.machine.box, found.daemon, identity.state)
-    site = Site(
-        identity=identity,
-        provider="libvirt",
-        driver=found.driver,
-        interface="eth1",
-        libvirt_uri=found.uri,
-        daemon=found.daemon,
-        emulator=found.emulator,
-    )
     public = definition.machine.box
+    hypervisors.refuse_unreachable(public, site.daemon, site.identity.state)
     # A lab that ends before Kubernetes does without where more is too slow (emulation), or where the host may be one on
     # which Kubernetes cannot be built (a public box).
-    without = (found.driver == "qemu" or bool(public.name)) and not stage.has_kubernetes
+    without = (site.driver == "qemu" or bool(public.name)) and not stage.has_kubernetes
     payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
     if public.name:
         return replace(

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Literal
 
 from lab.definition.defaults import addresses, gateway, priorities
+from lab.definition.driver import EMULATION, resolve
 from lab.definition.models import Definition
 from lab.errors import UsageError
 
@@ -41,9 +42,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole lab: its nodes (masters first, each role in the definition's order) and its addresses."""
+    """The whole lab: its nodes (masters first, each role in the definition's order) and its addresses.
+
+    ``driver`` is that of its machines, ``definition`` what was written, resolved for it (see lab.definition.driver).
+    """
 
     definition: Definition
+    driver: str
     nodes: tuple[Node, ...]
 
     @cached_property
@@ -107,8 +112,9 @@ class Topology:
         return tuple(master for master in self.masters if master.name != node.name)
 
 
-def derive(definition: Definition) -> Topology:
-    """The topology of a definition that ``lab.definition.load`` has let pass."""
+def derive(definition: Definition, driver: str) -> Topology:
+    """The topology, on machines of this driver, of a definition that ``lab.definition.load`` has let pass."""
+    definition = resolve(definition, driver)
     slices = islice(definition.network.pods.subnets(new_prefix=POD_PREFIX), len(definition.nodes))
     counts = {"master": 0, "worker": 0}
     nodes = []
@@ -116,6 +122,7 @@ def derive(definition: Definition) -> Topology:
     for spec, address, priority, pod_subnet in derived:
         assert address is not None, "the rules let no definition pass whose subnet is too small"
         machine = definition.machine
+        cpus = spec.cpus if spec.cpus is not None else machine.cpus
         nodes.append(
             Node(
                 name=spec.name,
@@ -123,10 +130,10 @@ def derive(definition: Definition) -> Topology:
                 index=counts[spec.role],
                 address=address,
                 priority=priority,
-                cpus=spec.cpus if spec.cpus is not None else machine.cpus,
+                cpus=1 if driver == EMULATION else cpus,  # further ones would only wait for each other
                 memory=spec.memory if spec.memory is not None else machine.memory,
                 pod_subnet=pod_subnet,
             )
         )
         counts[spec.role] += 1
-    return Topology(definition, tuple(sorted(nodes, key=lambda node: not node.is_master)))
+    return Topology(definition, driver, tuple(sorted(nodes, key=lambda node: not node.is_master)))

@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from listening import Deaf
+from yamltext import dump
 
 from lab import bringup
-from lab.bringup import Bringup
+from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
+from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
@@ -21,6 +23,7 @@ from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
+from lab.topology import derive
 from lab.usage import made_from, remember
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
@@ -89,6 +92,21 @@ def test_without_machines_all_is_built_anew(state: State, monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match="far enough"):
         up(state, refresh=True).run()
     assert asked == [True]
+
+
+@pytest.mark.parametrize("driver", ["", "qemu"])
+def test_a_lab_whose_definition_set_every_timer_goes_on_with_one_that_leaves_them_unset(
+    state: State, driver: str
+) -> None:
+    """What is equal is not another shape, and the older lab keeps what it was made with."""
+    default = load(DEFAULT_DEFINITION)
+    state.write("definition.yaml", dump(default.model_dump(mode="json", exclude_none=True)))
+    site = Site(state.identity, "libvirt" if driver else "lxc", driver)
+    state.store_site(site)
+    refuse_another_shape(state, default)
+    made = derive(load(state.definition), driver)
+    assert made.definition.keepalived.advert_interval == 0.2
+    assert {node.cpus for node in made.nodes} == {1 if driver else 2}
 
 
 def test_another_shape_is_refused_by_the_part_that_changed(state: State) -> None:

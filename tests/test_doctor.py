@@ -159,6 +159,18 @@ class TestVirtualMachines:
         assert found.grade is Grade.NOTE
         assert "--until loadbalancer" in found.hint
 
+    def test_what_follows_the_driver_is_told_and_what_was_set_too_fast(self, emulated: None) -> None:
+        assert virtual("unset timers").grade is Grade.NOTE
+        assert "keepalived.advert_interval 1," in virtual("unset timers").seen
+        fast = parse("keepalived: {advert_interval: 0.1}\nnodes: [{name: m1, role: master}]")
+        assert "advert_interval" not in virtual("unset timers", fast).seen
+        found = virtual("keepalived.advert_interval", fast)
+        assert found.grade is Grade.NOTE
+        assert "shorter than emulated machines keep" in found.seen
+
+    def test_nothing_follows_kvm(self, kvm: None) -> None:
+        assert "unset timers" not in {found.subject for found in examine(DEFINITION, "libvirt")}
+
     @pytest.mark.parametrize(
         "error", [UsageError("no access", "join its group"), LabError("no access", "join its group")]
     )

@@ -92,7 +92,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             monkeypatch.setattr(module, "wait_reachable", note("reach"))
         monkeypatch.setattr("lab.providers.libvirt.clocks.step", note("step"))
         monkeypatch.setattr(faults, "reachable", lambda view, node: provider.done.append(f"reach {node}"))
-        return Lab(definition, derive(definition), State(identity), provider, Site(identity, "fake")), provider  # type: ignore[arg-type]
+        return Lab(definition, derive(definition, ""), State(identity), provider, Site(identity, "fake")), provider  # type: ignore[arg-type]
 
     return made
 

@@ -134,7 +134,7 @@ def test_who_uses_a_folder_is_found_whatever_it_is_called(name: str, tmp_path: P
 def test_libvirt_finds_the_emulator_of_a_clone_with_any_name() -> None:
     emulator = """/mein "Läb" #{1} <a> & 'b'/emulator.sh"""
     site = Site(Identity("ha", Path("/x")), "libvirt", "qemu", daemon="private", emulator=emulator)
-    text = render(derive(parse("nodes: [{name: m1, role: master}]")), site)["Vagrantfile"].content
+    text = render(derive(parse("nodes: [{name: m1, role: master}]"), site.driver), site)["Vagrantfile"].content
     literal = re.search(r"libvirt\.emulator_path = (.*)$", text, re.MULTILINE)
     assert literal is not None
     assert ElementTree.fromstring(f"<emulator>{in_ruby(literal[1])}</emulator>").text == emulator
@@ -151,7 +151,7 @@ def customized(key: str) -> str:
         payload=f"{CACHE}/payload",
         seed_hook=quoting.shell([f"{CACHE}/lxc-seed", f"{CACHE}/seed"]),
     )
-    text = render(derive(parse("nodes: [{name: m1, role: master}]")), site)["Vagrantfile"].content
+    text = render(derive(parse("nodes: [{name: m1, role: master}]"), site.driver), site)["Vagrantfile"].content
     literal = re.search(rf'lxc\.customize "{key}", (.*)$', text, re.MULTILINE)
     assert literal is not None
     return in_ruby(literal[1])

@@ -18,7 +18,7 @@ def lab(masters: int, workers: int = 1, **more: object) -> Topology:
     """A lab of that many nodes."""
     nodes = [{"name": f"m{i}", "role": "master"} for i in range(masters)]
     nodes += [{"name": f"w{i}", "role": "worker"} for i in range(workers)]
-    return derive(parse(dump({"nodes": nodes, **more})))
+    return derive(parse(dump({"nodes": nodes, **more})), driver="")
 
 
 def test_addresses_begin_at_eleven_in_the_definitions_order() -> None:
@@ -30,7 +30,8 @@ def test_addresses_step_around_the_vip_and_around_written_ones() -> None:
         parse(
             "network: {vip: 10.21.0.12}\n"
             "nodes: [{name: a, role: master}, {name: b, role: worker}, {name: c, role: worker, address: 10.21.0.13}]"
-        )
+        ),
+        driver="",
     )
     assert [str(node.address) for node in topology.nodes] == ["10.21.0.11", "10.21.0.14", "10.21.0.13"]
 
@@ -47,7 +48,7 @@ def test_a_node_more_at_the_end_changes_no_other_node() -> None:
 
 def test_masters_come_first_each_role_in_its_order() -> None:
     text = "nodes: [{name: w, role: worker}, {name: b, role: master}, {name: a, role: master}, {name: c, role: master}]"
-    topology = derive(parse(text))
+    topology = derive(parse(text), driver="")
     assert [node.name for node in topology.nodes] == ["b", "a", "c", "w"]
     assert [node.index for node in topology.nodes] == [0, 1, 2, 0]
     assert [node.is_first for node in topology.nodes] == [True, False, False, False]
@@ -87,7 +88,7 @@ def test_masters_are_ranked_by_priority_then_by_the_higher_address() -> None:
         "nodes: [{name: a, role: master, priority: 100}, {name: b, role: master, priority: 100},"
         " {name: c, role: master, priority: 150}]"
     )
-    assert [node.name for node in derive(parse(text)).ranked] == ["c", "b", "a"]
+    assert [node.name for node in derive(parse(text), driver="").ranked] == ["c", "b", "a"]
 
 
 def test_a_node_that_does_not_exist_is_answered_with_those_that_do() -> None:
@@ -98,4 +99,4 @@ def test_a_node_that_does_not_exist_is_answered_with_those_that_do() -> None:
 
 def test_sizes_are_the_machines_unless_the_node_says_otherwise() -> None:
     text = "machine: {cpus: 3, memory: 3000}\nnodes: [{name: a, role: master, memory: 4000}, {name: b, role: worker}]"
-    assert [(node.cpus, node.memory) for node in derive(parse(text)).nodes] == [(3, 4000), (3, 3000)]
+    assert [(node.cpus, node.memory) for node in derive(parse(text), driver="").nodes] == [(3, 4000), (3, 3000)]

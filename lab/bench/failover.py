@@ -9,6 +9,7 @@ from lab.bench.figures import Spread, collect
 from lab.command import LineSink
 from lab.context import Lab
 from lab.definition import Definition, DefinitionError, Severity, check
+from lab.definition.defaults import priorities
 from lab.interrupts import held, unbroken
 from lab.parallel import gather, workers
 from lab.plan import render
@@ -59,7 +60,8 @@ class FailoverBench:
 
         Raises DefinitionError, before anything is changed, for settings that do not fit the lab.
         """
-        compared = [(settings.name, derive(borrowed(self.lab.definition, settings))) for settings in self.settings]
+        own, driver = self.lab.definition, self.lab.site.driver
+        compared = [(settings.name, derive(borrowed(own, settings), driver)) for settings in self.settings]
         with held(lambda: still_open(self.lab.state)):
             try:
                 for name, topology in compared:
@@ -110,11 +112,11 @@ def borrowed(own: Definition, settings: Definition) -> Definition:
 
     Raises DefinitionError when that breaks a rule, such as weights that do not fit priorities.
     """
-    theirs = list(derive(settings).masters)
+    theirs = [priority for priority in priorities(settings) if priority is not None]
     mine = [node for node in own.nodes if node.role == "master"]
     nodes = own.nodes
     if len(theirs) == len(mine):
-        given = {node.name: other.priority for node, other in zip(mine, theirs, strict=True)}
+        given = {node.name: priority for node, priority in zip(mine, theirs, strict=True)}
         nodes = tuple(
             node.model_copy(update={"priority": given[node.name]}) if node.name in given else node for node in own.nodes
         )

@@ -55,7 +55,8 @@ def run(name: str, definition: str, *, everything: bool) -> None:
 def remove(state: State, sink: LineSink) -> list[str]:
     """Remove what a lab has on this host; returns what that was, in words. Nothing there is no error."""
     site = _read(state.load_site, sink)
-    topology = _read(lambda: derive(load(state.definition)), sink) if state.definition.is_file() else None
+    driver = site.driver if site is not None else ""
+    topology = _read(lambda: derive(load(state.definition), driver), sink) if state.definition.is_file() else None
     if site is not None and topology is not None:
         removed = choice.make(site, topology).remove_all(sink)
     else:

@@ -6,12 +6,14 @@ from lab import console
 from lab.bringup import refuse_another_shape
 from lab.commands.up import check_provider, source_of
 from lab.context import FOLDER
-from lab.definition import load
+from lab.definition import Definition, load
+from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan import render, write
 from lab.plan.show import Table, overview
 from lab.plan.site import Site
 from lab.providers import choice
+from lab.siting import foreseen
 from lab.state import State
 from lab.topology import derive
 
@@ -21,12 +23,11 @@ def run(definition: str, lab: str, provider: str) -> None:
     wanted = load(source_of(definition))
     check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
-    topology = derive(wanted)
     with state.lock():
         refuse_another_shape(state, wanted)
-        known = state.load_site()
         # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
-        site = known or Site(state.identity, choice.choose(provider or wanted.provider, wanted).provider)
+        site = state.load_site() or _foreseen(wanted, state.identity, provider or wanted.provider)
+        topology = derive(wanted, site.driver)
         files = render(topology, site)
         changed = write(files, state.folder)
     shown = overview(topology, site)
@@ -37,6 +38,17 @@ def run(definition: str, lab: str, provider: str) -> None:
     for risk in shown.risks:
         console.warn(risk)
     console.say(f"{len(files)} files in {state.folder}, {len(changed)} of them changed", "green")
+
+
+def _foreseen(definition: Definition, identity: Identity, wanted: str) -> Site:
+    """What the lab would get on this host; where this host could make none, what the definition itself says."""
+    provider = choice.choose(wanted, definition).provider
+    try:
+        return foreseen(definition, identity, provider)[0]
+    except LabError as error:
+        console.warn(f"no machine could be made on this host: {error.message}")
+        driver = definition.libvirt.driver
+        return Site(identity, provider, "" if driver == "auto" else driver, interface="eth1")
 
 
 def _table(title: str, table: Table) -> None:

@@ -12,11 +12,13 @@ from lab.commands.changing import changing
 from lab.commands.show import machines_table, phases_table
 from lab.commands.verify import view
 from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
-from lab.definition import load
+from lab.definition import Definition, load
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.plan.show import risks
+from lab.plan.show import follows, risks
+from lab.plan.site import Site
 from lab.providers import choice
+from lab.siting import foreseen
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
@@ -35,9 +37,11 @@ def run(
     wanted = load(source)
     check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
-    known = state.load_site()
-    made_with = known.provider if known else choice.choose(provider or wanted.provider, wanted).provider
-    for risk in risks(derive(wanted), made_with):
+    site = state.load_site() or _foreseen(wanted, state.identity, provider or wanted.provider)
+    topology = derive(wanted, site.driver)
+    if timers := follows(topology):
+        console.say(f"unset timers {timers}")
+    for risk in risks(topology, site.provider):
         console.warn(risk)
     started = time.strftime("%Y%m%d-%H%M%S")
     with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
@@ -58,6 +62,11 @@ def run(
     nothing = "" if done else "; nothing had to change"
     answers = f"{status.endpoint} answers, held by {', '.join(status.holders)}" if status.holders else "machines run"
     console.say(f"{answers}; {timeline.elapsed:.1f} s{nothing}", "green bold")
+
+
+def _foreseen(definition: Definition, identity: Identity, wanted: str) -> Site:
+    """What a new lab gets on this host. Raises LabError where no machine could be made."""
+    return foreseen(definition, identity, choice.choose(wanted, definition).provider)[0]
 
 
 def heal(lab: Lab, settled: bool) -> None:

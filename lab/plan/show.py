@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.definition.driver import followed, unkept
 from lab.definition.problem import Problem, Severity
 from lab.definition.rules import check
 from lab.plan.promises import promises, shown
@@ -36,6 +37,8 @@ def overview(topology: Topology, site: Site | None = None) -> Overview:
     facts = [("lab", definition.name), ("endpoint", topology.endpoint)]
     if site is not None:
         facts.append(("provider", f"{site.provider} ({site.driver})" if site.driver else site.provider))
+    if timers := follows(topology):
+        facts.append(("unset timers", timers))
     facts += [
         ("subnet", f"{network.subnet}, host {topology.gateway}"),
         ("pods", str(network.pods)),
@@ -72,7 +75,15 @@ def _promises(topology: Topology) -> Table:
 def risks(topology: Topology, provider: str = "") -> tuple[str, ...]:
     """What works, but should be known: the definition's warnings, with the provider really chosen ("" = not yet)."""
     definition = topology.definition.model_copy(update={"provider": provider} if provider else {})
-    return tuple(_sentence(problem) for problem in check(definition) if problem.severity is Severity.WARNING)
+    problems = [*check(definition), *unkept(definition, topology.driver)]
+    return tuple(_sentence(problem) for problem in problems if problem.severity is Severity.WARNING)
+
+
+def follows(topology: Topology) -> str:
+    """The timers that have the driver's value and not the usual one, because the definition sets none; "" for none."""
+    values = followed(topology.definition, topology.driver)
+    listed = ", ".join(f"{field} {seconds:g}" for field, seconds in values.items())
+    return f"follow the driver, as machines are emulated: {listed} (seconds)" if listed else ""
 
 
 def _sentence(problem: Problem) -> str:

@@ -64,10 +64,6 @@ class Virtual:
         """Emulated machines do not wait for the host's disk: they are slow enough, and a lab's loss is none."""
         return "unsafe" if self.driver == "qemu" else "writeback"
 
-    def cpus(self, wanted: int) -> int:
-        """Emulated processors of one machine only wait for each other: one is the fastest number."""
-        return 1 if self.driver == "qemu" else wanted
-
     def bridge(self, management: bool) -> str:
         """A bridge's name: at most 15 characters, the same at every start."""
         return f"hl{_digest(self.identity.prefix)[:10]}{'m' if management else ''}"

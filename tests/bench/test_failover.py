@@ -34,7 +34,8 @@ def test_the_load_balancer_is_theirs_and_the_rest_is_the_labs(settings: Definiti
     assert (both.keepalived, both.haproxy) == (settings.keepalived, settings.haproxy)
     assert (both.name, both.network, both.machine) == (HA.name, HA.network, HA.machine)
     assert [node.name for node in both.nodes] == [node.name for node in HA.nodes]
-    assert [node.priority for node in derive(both).masters] == [node.priority for node in derive(settings).masters]
+    given, theirs = derive(both, "").masters, derive(settings, "").masters
+    assert [node.priority for node in given] == [node.priority for node in theirs]
 
 
 def test_weights_that_do_not_fit_the_labs_own_priorities_are_refused() -> None:
@@ -51,7 +52,7 @@ def lab(tmp_path: Path) -> Any:
     state.write("stage", Stage.WORKERS)
     return SimpleNamespace(
         definition=HA,
-        topology=derive(HA),
+        topology=derive(HA, driver=""),
         state=state,
         site=Site(state.identity, "lxc"),
         identity=state.identity,

@@ -21,7 +21,7 @@ from lab.topology import derive
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 
-TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]"))
+TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]"), driver="")
 
 
 @dataclass

@@ -30,7 +30,8 @@ def topology() -> Topology:
         parse(
             "nodes: [{name: master1, role: master}, {name: master2, role: master},"
             " {name: master3, role: master}, {name: worker1, role: worker}]"
-        )
+        ),
+        driver="",
     )
 
 

@@ -38,7 +38,7 @@ def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Became:
     definition = parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]")
     provider = SimpleNamespace(name="lxc", enter=lambda: PREFIX, network_trouble=lambda: "")
     lab = Lab(
-        definition, derive(definition), State(identity), provider, Site(identity, "lxc", payload="/cache/payload")
+        definition, derive(definition, ""), State(identity), provider, Site(identity, "lxc", payload="/cache/payload")
     )  # type: ignore[arg-type]
     lab.state.write("kubeconfig", "", 0o600)
     seen = Became()

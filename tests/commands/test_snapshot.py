@@ -55,7 +55,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     made = Keeper()
     definition = parse("nodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w1, role: worker}]")
     identity = Identity("ha", tmp_path)
-    lab = Lab(definition, derive(definition), State(identity), made, Site(identity, "fake"))  # type: ignore[arg-type]
+    lab = Lab(definition, derive(definition, driver=""), State(identity), made, Site(identity, "fake"))  # type: ignore[arg-type]
     lab.state.write("stage", Stage.WORKERS)
 
     def step(machines: Sequence[Machine]) -> None:

@@ -13,7 +13,7 @@ from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
 from lab.topology import derive
 
-TOPOLOGY = derive(load(DEFAULT_DEFINITION))
+TOPOLOGY = derive(load(DEFAULT_DEFINITION), driver="")
 NODES = sorted(node.name for node in TOPOLOGY.nodes)
 
 #: Seconds for a machine, or a whole lab, that was switched on to be healthy again on a busy host.

@@ -29,7 +29,7 @@ from lab.topology import derive
 
 pytestmark = [pytest.mark.live, pytest.mark.long]
 
-TOPOLOGY = derive(load(DEFAULT_DEFINITION))
+TOPOLOGY = derive(load(DEFAULT_DEFINITION), driver="")
 NODES = sorted(node.name for node in TOPOLOGY.nodes)
 
 #: Boundaries between phases, (machine, phase): the kill falls when the phase begins. Those that matter most come first.

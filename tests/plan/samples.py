@@ -18,9 +18,11 @@ DEFINITIONS = {
 }
 
 
-def topology(name: str) -> Topology:
-    """The topology of one of them."""
-    return derive(load(DEFINITIONS[name]))
+def topology(name: str, driver: str = "") -> Topology:
+    """The topology of one of them on a driver ("": the one that it asks for, else containers)."""
+    definition = load(DEFINITIONS[name])
+    asked = "" if definition.libvirt.driver == "auto" else definition.libvirt.driver
+    return derive(definition, driver or asked)
 
 
 def site(provider: str = "lxc", name: str = "ha") -> Site:

@@ -98,7 +98,7 @@ EOF
 def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> None:
     needs.programs("haproxy", "python3")
     text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
-    for path, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
         if path.startswith("nodes/m1/"):
             (tmp_path / Path(path).name).write_text(file.content)
             (tmp_path / Path(path).name).chmod(file.mode)
@@ -135,7 +135,7 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
         "nodes: [{name: m1, role: master, priority: 100}, {name: m2, role: master, priority: 90}]\n"
         f"keepalived: {{detection: {{how: script, weight: 20, test: {test}}}}}\n"
     )
-    for path, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
         if path.startswith("nodes/m1/"):
             (tmp_path / Path(path).name).write_text(file.content)
             (tmp_path / Path(path).name).chmod(file.mode)
@@ -206,7 +206,7 @@ def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_no
 def test_the_answerer_answers_what_haproxy_asks_for_in_this_lab(path: str, tmp_path: Path) -> None:
     needs.programs("haproxy", "openssl", "python3")
     text = f'nodes: [{{name: m1, role: master}}]\nhaproxy: {{check: {{path: "{path}"}}}}\n'
-    for name, file in render(derive(parse(text)), site(), vagrantfile=False).items():
+    for name, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
         if name.startswith("nodes/m1/"):
             (tmp_path / Path(name).name).write_text(file.content)
     script = (

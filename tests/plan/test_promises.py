@@ -16,7 +16,7 @@ def made(priorities: str = "254, 200, 100", **keepalived: object) -> Topology:
     """Masters of these priorities, with these settings of keepalived (as YAML flow values)."""
     nodes = ", ".join(f"{{name: m{p.strip()}, role: master, priority: {p}}}" for p in priorities.split(","))
     settings = ", ".join(f"{name}: {value}" for name, value in keepalived.items())
-    return derive(parse(f"nodes: [{nodes}, {{name: w, role: worker}}]\nkeepalived: {{{settings}}}\n"))
+    return derive(parse(f"nodes: [{nodes}, {{name: w, role: worker}}]\nkeepalived: {{{settings}}}\n"), driver="")
 
 
 def outage(made: Promise) -> Span:

@@ -15,6 +15,7 @@ from lab.plan import STEPS, File, render
 from lab.plan.render import TemplateFault
 from lab.plan.show import overview
 from lab.plan.steps import Step
+from lab.topology import Topology
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -50,14 +51,26 @@ def test_services_are_told_what_they_were_told_before(name: str, golden: Golden)
     golden(GOLDEN / name, {path: file.content for path, file in files.items() if Path(path).name in SERVICES})
 
 
+def test_the_default_lab_on_emulated_machines_is_told_slower_timers(golden: Golden) -> None:
+    lab = topology("ha", "qemu")
+    files = render(lab, site("libvirt"), vagrantfile=False)
+    golden(GOLDEN / "ha-emulated", {path: file.content for path, file in files.items() if Path(path).name in SERVICES})
+    golden(GOLDEN / "plan" / "ha-emulated", {"overview.txt": told(lab)})
+
+
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
 def test_plan_says_of_a_definition_what_it_said_before(name: str, golden: Golden) -> None:
-    shown = overview(topology(name))
+    golden(GOLDEN / "plan" / name, {"overview.txt": told(topology(name))})
+
+
+def told(lab: Topology) -> str:
+    """What plan says of a lab, as text."""
+    shown = overview(lab)
     lines = [f"{label}: {value}" for label, value in shown.facts]
     for table in (shown.nodes, shown.promises):
         lines += ["", " | ".join(table.heads), *(" | ".join(row) for row in table.rows)]
     lines += ["", *shown.risks]
-    golden(GOLDEN / "plan" / name, {"overview.txt": "\n".join(lines) + "\n"})
+    return "\n".join(lines) + "\n"
 
 
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))

@@ -64,7 +64,7 @@ def test_a_public_box_and_containers_do_not_go_together_whoever_chose_them() -> 
 
 @pytest.mark.parametrize(("provider", "warned"), [("lxc", True), ("libvirt", False), ("", False)])
 def test_warnings_come_from_the_provider_really_chosen(provider: str, warned: bool) -> None:
-    lab = derive(parse(NODES + "libvirt: {driver: qemu}\n"))
+    lab = derive(parse(NODES + "libvirt: {driver: qemu}\n"), driver="")
     said = [risk for risk in risks(lab, provider) if risk.startswith("libvirt.driver: means nothing for containers")]
     assert bool(said) == warned
     if provider:
@@ -98,7 +98,7 @@ def test_up_warns_of_the_provider_that_the_command_line_or_the_lab_itself_has(
 
 def test_containers_without_root_are_refused_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    topology = derive(parse("nodes: [{name: m1, role: master}]"))
+    topology = derive(parse("nodes: [{name: m1, role: master}]"), driver="")
     with pytest.raises(LabError, match="need root") as caught:
         choice.make(Site(Identity("ha", Path("/x")), "lxc"), topology)
     assert "--provider libvirt" in caught.value.hint

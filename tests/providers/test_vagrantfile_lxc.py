@@ -42,7 +42,7 @@ def validated(text: str, folder: Path, spoil: tuple[str, str] = ("", "")) -> sub
         payload="/cache/payload",
         seed_hook="/cache/lxc-seed /cache/seed",
     )
-    write(render(derive(parse(text)), site), folder)
+    write(render(derive(parse(text), driver=""), site), folder)
     file = folder / "Vagrantfile"
     assert spoil[0] in file.read_text()
     file.write_text(file.read_text().replace(*spoil) if spoil[0] else file.read_text())

@@ -223,7 +223,7 @@ class Lab:
     def topology(self) -> Topology:
         nodes = [f"  - {{name: master{n}, role: master}}" for n in range(1, self.masters + 1)]
         nodes += [f"  - {{name: worker{n}, role: worker}}" for n in range(1, self.workers + 1)]
-        return derive(parse("nodes:\n" + "\n".join(nodes) + "\n"))
+        return derive(parse("nodes:\n" + "\n".join(nodes) + "\n"), driver="")
 
     @property
     def scripts(self) -> dict[tuple[str, str], Script]:

@@ -64,7 +64,7 @@ SITES = {
 def rendered(kind: str) -> tuple[Topology, dict[str, str]]:
     """All files of one kind of lab."""
     text, site = SITES[kind]
-    topology = derive(parse(text))
+    topology = derive(parse(text), site.driver)
     return topology, {name: file.content for name, file in render(topology, site).items()}
 
 
@@ -80,7 +80,7 @@ def test_vagrant_accepts_it(kind: str, tmp_path: Path) -> None:
     if site.payload:  # the plugin wants a folder that is handed to the machines to exist
         (tmp_path / "payload").mkdir()
         site = replace(site, payload=str(tmp_path / "payload"))
-    write(render(derive(parse(text)), site), tmp_path)
+    write(render(derive(parse(text), site.driver), site), tmp_path)
     done = vagrant(tmp_path, "validate")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "successfully" in done.stdout
@@ -88,7 +88,7 @@ def test_vagrant_accepts_it(kind: str, tmp_path: Path) -> None:
 
 def test_vagrant_would_not_accept_just_anything(tmp_path: Path) -> None:
     text, site = SITES["kvm"]
-    write(render(derive(parse(text)), site), tmp_path)
+    write(render(derive(parse(text), site.driver), site), tmp_path)
     file = tmp_path / "Vagrantfile"
     file.write_text(file.read_text().replace("libvirt.memory =", "libvirt.memori ="))
     done = vagrant(tmp_path, "validate")

@@ -59,10 +59,6 @@ def test_every_machine_has_its_own_card_and_address() -> None:
     assert all(address in lab.management for address in addresses)
 
 
-def test_emulated_machines_have_one_processor() -> None:
-    assert virtual().cpus(4) == 1
-
-
 def test_a_labs_things_are_told_from_others_by_whole_names() -> None:
     prefix = "ha-3f9c1a"
     assert belongs("ha-3f9c1a", prefix)
