@@ -10,7 +10,7 @@ from lab.cluster.members import Cluster, Standing, lost, standing, told
 from lab.definition import parse
 from lab.topology import derive
 
-TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w1, role: worker}]"))
+TOPOLOGY = derive(parse("nodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w1, role: worker}]"), "")
 M2, W1 = TOPOLOGY.node("m2"), TOPOLOGY.node("w1")
 URLS = {name: f"https://{TOPOLOGY.node(name).address}:2380" for name in ("m1", "m2")}
 CLUSTER = Cluster(
