@@ -29,8 +29,13 @@ class Quorum:
         return len(self.left) < self.needed
 
     def __str__(self) -> str:
-        left = f"only {' and '.join(self.left)} {'is' if len(self.left) == 1 else 'are'}" if self.left else "none is"
-        return f"of {self.members} etcd members {left} left, {self.needed} are needed"
+        left = f"only {_are(' and '.join(self.left), len(self.left))}" if self.left else "none is"
+        members = "member" if self.members == 1 else "members"
+        return f"of {self.members} etcd {members} {left} left, {_are(str(self.needed), self.needed)} needed"
+
+
+def _are(what: str, number: int) -> str:
+    return f"{what} {'is' if number == 1 else 'are'}"
 
 
 def survivors(masters: Sequence[Node], seen: Mapping[str, Observation]) -> list[Node]:

@@ -78,15 +78,22 @@ class Admission:
     def _look(self, nodes: Sequence[Node]) -> tuple[Cluster, Mapping[str, Observation]]:
         """The cluster as the seed tells it at this moment, and what is seen of ``nodes``."""
         asked = {node.name: self.work.machines[node.name] for node in (self.seed, *nodes)}
-        seen = wait_for(
+        seen: Mapping[str, Observation] = {}
+
+        def look() -> Cluster | str:
+            nonlocal seen
+            seen = observe(self.topology, asked)
+            return told(seen[self.seed.name]) or str(seen[self.seed.name].get("errors", seen[self.seed.name]))
+
+        cluster = wait_for(
             f"{self.seed.name} to tell who belongs to its cluster",
-            lambda: observe(self.topology, asked),
-            lambda seen: told(seen[self.seed.name]) is not None,
+            look,
+            lambda found: isinstance(found, Cluster),
             seconds=TELL_SECONDS,
+            hint="./inv up tries again; ./inv status shows what is wrong",
         )
+        assert isinstance(cluster, Cluster)
         refuse_silent(nodes, seen)
-        cluster = told(seen[self.seed.name])
-        assert cluster is not None
         return cluster, seen
 
 

@@ -72,4 +72,5 @@ def test_where_nobody_can_be_asked_every_master_counts_as_a_member() -> None:
 def test_it_says_how_many_are_left_of_how_many() -> None:
     assert str(Quorum(3, ("m3",), ("m1", "m2"))) == "of 3 etcd members only m3 is left, 2 are needed"
     assert str(Quorum(5, ("m1", "m2"), ())) == "of 5 etcd members only m1 and m2 are left, 3 are needed"
+    assert str(Quorum(1, (), ("m1",))) == "of 1 etcd member none is left, 1 is needed"
     assert str(Quorum(3, (), ())) == "of 3 etcd members none is left, 2 are needed"
