@@ -14,6 +14,14 @@ from lab.timeline import Timeline
 #: kubeadm's own limits add up to about ten minutes (kubelet 4, API 4, etcd 2): give up later than it does.
 STEP_SECONDS = 660.0
 
+#: Before a step: one that an interrupted run left going on the machine comes to its end first, and from now on the
+#: machine has not been through this step, so that half of it never counts as the whole of an earlier one.
+BEGIN = """
+exec 8> /run/halab-step.lock
+flock 8
+rm -f /var/lib/halab/steps/{step}
+"""
+
 #: What a step wrote is on the disk before the record of it, and the record before the next step: after a power cut the
 #: record tells what is there. (A container's page cache is the host's and survives its end; to sync there is to wait
 #: for the whole host's disks.)
@@ -49,7 +57,7 @@ def run_step(machine: Machine, script: Script, timeline: Timeline, env: Mapping[
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in (env or {}).items())
     with timeline.phase(script.step, machine.name):
         result = machine.run(
-            exports + script.text,
+            BEGIN.format(step=script.step) + exports + script.text,
             timeout=STEP_SECONDS,
             sink=lambda line: timeline.line(line, machine.name),
             label=f"step {script.step}",

@@ -12,20 +12,23 @@ for package in "${packages[@]}"; do
 done
 if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
+  # What a killed installation left half-way stops the next one; where this fails, apt says why.
+  dpkg --configure --pending < /dev/null || :
   apt-get --quiet update < /dev/null
   apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi
 
-# write FILE: make FILE say what standard input says; no process is needed to see that it does already.
-changed=no
+# write FILE: make FILE say what standard input says; no process is needed to see that it does already. That a running
+# machine has not been told yet outlives a script that is killed, and not a restart of the machine, which tells it.
+untold=/run/halab-containerd-untold
 write() {
   local old='' new
   IFS= read -r -d '' new || :
   [ ! -f "$1" ] || IFS= read -r -d '' old < "$1" || :
   [ "$old" != "$new" ] || return 0
+  [ ! -d /run/systemd/system ] || : > "$untold"
   mkdir -p "${1%/*}"
   printf '%s' "$new" > "$1"
-  changed=yes
 }
 
 wants=/etc/systemd/system/multi-user.target.wants
@@ -35,4 +38,7 @@ write /etc/systemd/system/containerd.service.d/10-lab.conf << 'END'
 [Service]
 ExecStartPre=
 END
-if [ "$changed" = yes ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+if [ -e "$untold" ]; then
+  systemctl daemon-reload
+  rm "$untold"
+fi

@@ -11,6 +11,8 @@ for package in "${packages[@]}"; do
 done
 if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
+  # What a killed installation left half-way stops the next one; where this fails, apt says why.
+  dpkg --configure --pending < /dev/null || :
   apt-get --quiet update < /dev/null
   apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi

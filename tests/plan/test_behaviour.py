@@ -164,7 +164,8 @@ def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_no
         for text in (master1 / "answerer.sh").read_text().split("\n\n")
         if text.startswith("folder=/var/lib/halab/answerer")
     )
-    (master1 / "certificate.sh").write_text(f'set -euo pipefail\n{make_certificate}\necho "$PUT_CHANGED"\n')
+    told = "changing() { made=yes; }"
+    (master1 / "certificate.sh").write_text(f'set -euo pipefail\n{told}\n{make_certificate}\necho "${{made:-no}}"\n')
     script = (
         WAIT
         + """
@@ -172,8 +173,8 @@ def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_no
     mkdir -p /run/lib; mount --bind /run/lib /var/lib
     mkdir /var/lib/haproxy
     ip address add 10.21.0.11/32 dev lo
-    echo "certificate made: $(PUT_CHANGED=no bash certificate.sh)"
-    echo "and made again: $(PUT_CHANGED=no bash certificate.sh)"
+    echo "certificate made: $(bash certificate.sh)"
+    echo "and made again: $(bash certificate.sh)"
     echo "key: $(stat -c %a /var/lib/halab/answerer/tls.key)"
     python3 answerer.py &
     haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null

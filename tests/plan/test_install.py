@@ -25,6 +25,10 @@ echo "dpkg-query" >> "$SCRATCH/log"
 exec /usr/bin/dpkg-query "$@"
 """
 
+DPKG = """#!/bin/sh
+echo "dpkg $*" >> "$SCRATCH/log"
+"""
+
 APT_GET = """#!/bin/bash
 echo "apt-get $*" >> "$SCRATCH/log"
 [ -z "$(cat)" ] || echo "apt-get was given something to read" >> "$SCRATCH/log"
@@ -74,7 +78,8 @@ class Machine:
         """What the component's script called in its first run and in its second; ``state`` is chroot or running."""
         needs.programs("dpkg-query")
         (self.folder / "bin").mkdir()
-        for name, text in (("dpkg-query", DPKG_QUERY), ("apt-get", APT_GET), ("systemctl", SYSTEMCTL)):
+        played = {"dpkg-query": DPKG_QUERY, "dpkg": DPKG, "apt-get": APT_GET, "systemctl": SYSTEMCTL}
+        for name, text in played.items():
             (self.folder / "bin" / name).write_text(text)
             (self.folder / "bin" / name).chmod(0o755)
         for folder in ("dpkg", "records"):
@@ -101,6 +106,7 @@ def test_a_stock_box_gets_what_it_lacks_and_nothing_twice(name: str, state: str,
     update, install = (line for line in first if line.startswith("apt-get"))
     assert update == "apt-get --quiet update"
     assert install.endswith(f" install {' '.join(lacking)}")
+    assert first.index("dpkg --configure --pending") < first.index(update), "what was killed half-way comes first"
     assert second == ["dpkg-query"], "one process, and no apt"
 
 

@@ -51,7 +51,9 @@ class Journal:
     def steps(self, machine: str) -> list[str]:
         """The steps of one machine in their order."""
         return [
-            call.name for call in self.calls if call.machine == machine and call.text.startswith(("step ", "export "))
+            call.name
+            for call in self.calls
+            if call.machine == machine and call.text.splitlines()[-1].startswith("step ")
         ]
 
     def before(self, first: tuple[str, str], second: tuple[str, str]) -> bool:

@@ -56,4 +56,4 @@ class TestSecrets:
         lab = Lab(masters=1, workers=1, answer=lambda call: (0, "a'$(reboot) h") if call.name == "mint" else None)
         lab.run(Stage.WORKERS)
         join = next(call.text for call in lab.journal.calls if call.name == "join")
-        assert join.startswith("""export JOIN_TOKEN='a'"'"'$(reboot)'\n""")
+        assert """\nexport JOIN_TOKEN='a'"'"'$(reboot)'\n""" in join

@@ -2,24 +2,63 @@
 # master1: a small TLS answerer where the apiserver will be (only for `up --until loadbalancer`).
 set -euo pipefail
 
-# put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
-# changed: did any put of this script change anything?
-PUT_CHANGED=no
-put() {
-  local file=$1 mode=${2:-0644} new
-  mkdir -p "$(dirname "$file")"
-  new=$(mktemp "$file.XXXXXX")
-  cat > "$new"
-  chmod "$mode" "$new"
-  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
-    rm "$new"
-  else
-    mv "$new" "$file"
-    PUT_CHANGED=yes
-  fi
-}
-changed() { [ "$PUT_CHANGED" = yes ]; }
+# The files of a step, and the unit that reads them. What the unit has not taken in yet is remembered on the machine before
+# it changes, so that a step which is killed leaves it to its next run; and under /run, because a machine that itself stops
+# and starts begins with the files as they are.
 
+# UNIT: whose files are put from here on; "" where nothing that runs reads them.
+UNIT=
+
+# put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
+put() {
+  local file=$1 mode=${2:-0644} new=${1%/*}/.${1##*/}.new text='' old=''
+  IFS= read -r -d '' text || :
+  [ ! -f "$file" ] || IFS= read -r -d '' old < "$file" || :
+  if [ "$text" = "$old" ] && [ "0$(stat -c %a "$file")" = "$mode" ]; then return; fi
+  mkdir -p "${file%/*}"
+  rm -f "$new"
+  (umask 077 && printf '%s' "$text" > "$new")
+  chmod "$mode" "$new"
+  # Not even a power cut shall leave an empty file. (A container's pages are the host's and outlive it.)
+  systemd-detect-virt --quiet --container || sync "$new"
+  changing "$file"
+  mv "$new" "$file"
+}
+
+# changing FILE: a file of UNIT's is about to change.
+changing() {
+  if [ -z "$UNIT" ] || [ ! -d /run/systemd/system ]; then return; fi
+  mkdir -p /run/halab/changed
+  echo "$1" >> "/run/halab/changed/$UNIT"
+}
+
+# changed [PATH]: has a file of UNIT's (below PATH) changed since UNIT took its files in?
+changed() { grep -qs "^${1:-/}" "/run/halab/changed/$UNIT"; }
+
+# reload_units: have systemd read its units again when one of UNIT's files is of that kind.
+reload_units() {
+  if changed /etc/systemd/system; then systemctl daemon-reload; fi
+}
+
+# taken_in: UNIT runs with its files as they are, or will when it is started.
+taken_in() { rm -f "/run/halab/changed/$UNIT"; }
+
+# apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
+# nothing changed in what systemd itself reads.
+apply() {
+  systemctl enable --quiet --no-reload "$UNIT"
+  reload_units
+  if ! changed; then
+    systemctl start "$UNIT"
+  elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
+    systemctl reload-or-restart "$UNIT"
+  else
+    systemctl restart "$UNIT"
+  fi
+  taken_in
+}
+
+UNIT=halab-answerer.service
 put /usr/local/lib/halab/answerer 0755 <<'EOF'
 #!/usr/bin/env python3
 """Answers where master1's apiserver will be, so that the virtual IP can be studied before there is a cluster.
@@ -103,13 +142,11 @@ EOF
 folder=/var/lib/halab/answerer
 if ! openssl x509 -noout -checkip 10.21.0.100 -in "$folder/tls.crt" 2> /dev/null | grep -q 'does match'; then
   mkdir -p "$folder"
+  changing "$folder"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 -subj '/CN=master1' \
     -addext 'subjectAltName=IP:10.21.0.100,IP:10.21.0.11,DNS:master1' \
     -keyout "$folder/tls.key" -out "$folder/tls.crt" 2> /dev/null
-  PUT_CHANGED=yes
 fi
 chmod 0600 "$folder/tls.key"
 
-if changed; then systemctl daemon-reload; fi
-systemctl enable --quiet --no-reload halab-answerer.service
-if changed; then systemctl restart halab-answerer.service; else systemctl start halab-answerer.service; fi
+apply restart

@@ -2,23 +2,61 @@
 # master1: Kubernetes' programs, the kubelet's unit and what the apiserver writes down.
 set -euo pipefail
 
+# The files of a step, and the unit that reads them. What the unit has not taken in yet is remembered on the machine before
+# it changes, so that a step which is killed leaves it to its next run; and under /run, because a machine that itself stops
+# and starts begins with the files as they are.
+
+# UNIT: whose files are put from here on; "" where nothing that runs reads them.
+UNIT=
+
 # put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
-# changed: did any put of this script change anything?
-PUT_CHANGED=no
 put() {
-  local file=$1 mode=${2:-0644} new
-  mkdir -p "$(dirname "$file")"
-  new=$(mktemp "$file.XXXXXX")
-  cat > "$new"
+  local file=$1 mode=${2:-0644} new=${1%/*}/.${1##*/}.new text='' old=''
+  IFS= read -r -d '' text || :
+  [ ! -f "$file" ] || IFS= read -r -d '' old < "$file" || :
+  if [ "$text" = "$old" ] && [ "0$(stat -c %a "$file")" = "$mode" ]; then return; fi
+  mkdir -p "${file%/*}"
+  rm -f "$new"
+  (umask 077 && printf '%s' "$text" > "$new")
   chmod "$mode" "$new"
-  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
-    rm "$new"
-  else
-    mv "$new" "$file"
-    PUT_CHANGED=yes
-  fi
+  # Not even a power cut shall leave an empty file. (A container's pages are the host's and outlive it.)
+  systemd-detect-virt --quiet --container || sync "$new"
+  changing "$file"
+  mv "$new" "$file"
 }
-changed() { [ "$PUT_CHANGED" = yes ]; }
+
+# changing FILE: a file of UNIT's is about to change.
+changing() {
+  if [ -z "$UNIT" ] || [ ! -d /run/systemd/system ]; then return; fi
+  mkdir -p /run/halab/changed
+  echo "$1" >> "/run/halab/changed/$UNIT"
+}
+
+# changed [PATH]: has a file of UNIT's (below PATH) changed since UNIT took its files in?
+changed() { grep -qs "^${1:-/}" "/run/halab/changed/$UNIT"; }
+
+# reload_units: have systemd read its units again when one of UNIT's files is of that kind.
+reload_units() {
+  if changed /etc/systemd/system; then systemctl daemon-reload; fi
+}
+
+# taken_in: UNIT runs with its files as they are, or will when it is started.
+taken_in() { rm -f "/run/halab/changed/$UNIT"; }
+
+# apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
+# nothing changed in what systemd itself reads.
+apply() {
+  systemctl enable --quiet --no-reload "$UNIT"
+  reload_units
+  if ! changed; then
+    systemctl start "$UNIT"
+  elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
+    systemctl reload-or-restart "$UNIT"
+  else
+    systemctl restart "$UNIT"
+  fi
+  taken_in
+}
 
 # shellcheck disable=SC2016
 bash -s <<'INSTALL'
@@ -36,6 +74,8 @@ for package in "${packages[@]}"; do
 done
 if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
+  # What a killed installation left half-way stops the next one; where this fails, apt says why.
+  dpkg --configure --pending < /dev/null || :
   apt-get --quiet update < /dev/null
   apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi
@@ -48,6 +88,23 @@ for program in kubeadm kubelet kubectl crictl; do
     ln -sf "/opt/payload/bin/$program" "/usr/local/bin/$program"
 done
 
+put /etc/kubernetes/lab/audit-policy.yaml 0600 <<'EOF'
+# Who wrote pods, through which apiserver: the case api-spread counts these lines. One stage, or each request counts twice.
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted, Panic]
+rules:
+  - level: Metadata
+    verbs: [create, update, patch, delete]
+    resources:
+      - group: ""
+        resources: [pods]
+  - level: None
+EOF
+mkdir -p /var/log/kubernetes/audit
+chmod 0700 /var/log/kubernetes/audit
+
+UNIT=kubelet.service
 put /etc/systemd/system/kubelet.service <<'EOF'
 [Unit]
 Description=The Kubernetes node agent
@@ -68,22 +125,6 @@ RestartSec=1
 WantedBy=multi-user.target
 EOF
 
-put /etc/kubernetes/lab/audit-policy.yaml 0600 <<'EOF'
-# Who wrote pods, through which apiserver: the case api-spread counts these lines. One stage, or each request counts twice.
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived, ResponseStarted, Panic]
-rules:
-  - level: Metadata
-    verbs: [create, update, patch, delete]
-    resources:
-      - group: ""
-        resources: [pods]
-  - level: None
-EOF
-mkdir -p /var/log/kubernetes/audit
-chmod 0700 /var/log/kubernetes/audit
-
 # kubeadm runs as a unit: it outlives the connection that started it, and a second start finds the first one.
 put /etc/systemd/system/halab-kubeadm.service <<'EOF'
 [Unit]
@@ -97,5 +138,8 @@ RemainAfterExit=yes
 Environment=HOME=/root
 ExecStart=/usr/local/lib/halab/kubeadm
 EOF
-if changed; then systemctl daemon-reload; fi
 systemctl enable --quiet --no-reload kubelet.service
+reload_units
+# Neither is started here, kubeadm is not even started again; a kubelet that runs goes on with its unit as it is now.
+if changed /etc/systemd/system/kubelet.service; then systemctl try-restart kubelet.service; fi
+taken_in

@@ -2,23 +2,61 @@
 # master1: name, neighbours, and what must be true again after every restart.
 set -euo pipefail
 
+# The files of a step, and the unit that reads them. What the unit has not taken in yet is remembered on the machine before
+# it changes, so that a step which is killed leaves it to its next run; and under /run, because a machine that itself stops
+# and starts begins with the files as they are.
+
+# UNIT: whose files are put from here on; "" where nothing that runs reads them.
+UNIT=
+
 # put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
-# changed: did any put of this script change anything?
-PUT_CHANGED=no
 put() {
-  local file=$1 mode=${2:-0644} new
-  mkdir -p "$(dirname "$file")"
-  new=$(mktemp "$file.XXXXXX")
-  cat > "$new"
+  local file=$1 mode=${2:-0644} new=${1%/*}/.${1##*/}.new text='' old=''
+  IFS= read -r -d '' text || :
+  [ ! -f "$file" ] || IFS= read -r -d '' old < "$file" || :
+  if [ "$text" = "$old" ] && [ "0$(stat -c %a "$file")" = "$mode" ]; then return; fi
+  mkdir -p "${file%/*}"
+  rm -f "$new"
+  (umask 077 && printf '%s' "$text" > "$new")
   chmod "$mode" "$new"
-  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
-    rm "$new"
-  else
-    mv "$new" "$file"
-    PUT_CHANGED=yes
-  fi
+  # Not even a power cut shall leave an empty file. (A container's pages are the host's and outlive it.)
+  systemd-detect-virt --quiet --container || sync "$new"
+  changing "$file"
+  mv "$new" "$file"
 }
-changed() { [ "$PUT_CHANGED" = yes ]; }
+
+# changing FILE: a file of UNIT's is about to change.
+changing() {
+  if [ -z "$UNIT" ] || [ ! -d /run/systemd/system ]; then return; fi
+  mkdir -p /run/halab/changed
+  echo "$1" >> "/run/halab/changed/$UNIT"
+}
+
+# changed [PATH]: has a file of UNIT's (below PATH) changed since UNIT took its files in?
+changed() { grep -qs "^${1:-/}" "/run/halab/changed/$UNIT"; }
+
+# reload_units: have systemd read its units again when one of UNIT's files is of that kind.
+reload_units() {
+  if changed /etc/systemd/system; then systemctl daemon-reload; fi
+}
+
+# taken_in: UNIT runs with its files as they are, or will when it is started.
+taken_in() { rm -f "/run/halab/changed/$UNIT"; }
+
+# apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
+# nothing changed in what systemd itself reads.
+apply() {
+  systemctl enable --quiet --no-reload "$UNIT"
+  reload_units
+  if ! changed; then
+    systemctl start "$UNIT"
+  elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
+    systemctl reload-or-restart "$UNIT"
+  else
+    systemctl restart "$UNIT"
+  fi
+  taken_in
+}
 
 # shellcheck disable=SC2016
 bash -s <<'INSTALL'
@@ -55,20 +93,23 @@ for package in "${packages[@]}"; do
 done
 if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
+  # What a killed installation left half-way stops the next one; where this fails, apt says why.
+  dpkg --configure --pending < /dev/null || :
   apt-get --quiet update < /dev/null
   apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi
 
-# write FILE: make FILE say what standard input says; no process is needed to see that it does already.
-changed=no
+# write FILE: make FILE say what standard input says; no process is needed to see that it does already. That a running
+# machine has not been told yet outlives a script that is killed, and not a restart of the machine, which tells it.
+untold=/run/halab-node-untold
 write() {
   local old='' new
   IFS= read -r -d '' new || :
   [ ! -f "$1" ] || IFS= read -r -d '' old < "$1" || :
   [ "$old" != "$new" ] || return 0
+  [ ! -d /run/systemd/system ] || : > "$untold"
   mkdir -p "${1%/*}"
   printf '%s' "$new" > "$1"
-  changed=yes
 }
 
 # sshd: no look-ups and no banners that cost a login time; one kind of host key, made at the machine's first start.
@@ -113,9 +154,10 @@ DefaultTimeoutStopSec=15s
 END
 
 # A stock box runs with its own settings until it is told; connections that are open stay open.
-if [ "$changed" = yes ] && [ -d /run/systemd/system ]; then
+if [ -e "$untold" ]; then
   systemctl daemon-reload
   systemctl try-restart systemd-journald.service ssh.service
+  rm "$untold"
 fi
 INSTALL
 
@@ -140,7 +182,7 @@ d /run/halab 0755 root root -
 EOF
 systemd-tmpfiles --create /etc/tmpfiles.d/halab.conf
 
-mkdir -p /usr/local/lib/halab
+UNIT=halab-boot.service
 put /usr/local/lib/halab/boot 0755 <<'EOF'
 #!/bin/sh
 # Run at every boot before the container runtime.
@@ -169,6 +211,4 @@ ExecStart=/usr/local/lib/halab/boot
 [Install]
 WantedBy=multi-user.target
 EOF
-if changed; then systemctl daemon-reload; fi
-systemctl enable --quiet --no-reload halab-boot.service
-if changed; then systemctl restart halab-boot.service; else systemctl start halab-boot.service; fi
+apply restart

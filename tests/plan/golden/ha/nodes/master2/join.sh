@@ -3,23 +3,61 @@
 # JOIN_TOKEN, JOIN_CA_HASH, JOIN_CERTIFICATE_KEY.
 set -euo pipefail
 
+# The files of a step, and the unit that reads them. What the unit has not taken in yet is remembered on the machine before
+# it changes, so that a step which is killed leaves it to its next run; and under /run, because a machine that itself stops
+# and starts begins with the files as they are.
+
+# UNIT: whose files are put from here on; "" where nothing that runs reads them.
+UNIT=
+
 # put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
-# changed: did any put of this script change anything?
-PUT_CHANGED=no
 put() {
-  local file=$1 mode=${2:-0644} new
-  mkdir -p "$(dirname "$file")"
-  new=$(mktemp "$file.XXXXXX")
-  cat > "$new"
+  local file=$1 mode=${2:-0644} new=${1%/*}/.${1##*/}.new text='' old=''
+  IFS= read -r -d '' text || :
+  [ ! -f "$file" ] || IFS= read -r -d '' old < "$file" || :
+  if [ "$text" = "$old" ] && [ "0$(stat -c %a "$file")" = "$mode" ]; then return; fi
+  mkdir -p "${file%/*}"
+  rm -f "$new"
+  (umask 077 && printf '%s' "$text" > "$new")
   chmod "$mode" "$new"
-  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
-    rm "$new"
-  else
-    mv "$new" "$file"
-    PUT_CHANGED=yes
-  fi
+  # Not even a power cut shall leave an empty file. (A container's pages are the host's and outlive it.)
+  systemd-detect-virt --quiet --container || sync "$new"
+  changing "$file"
+  mv "$new" "$file"
 }
-changed() { [ "$PUT_CHANGED" = yes ]; }
+
+# changing FILE: a file of UNIT's is about to change.
+changing() {
+  if [ -z "$UNIT" ] || [ ! -d /run/systemd/system ]; then return; fi
+  mkdir -p /run/halab/changed
+  echo "$1" >> "/run/halab/changed/$UNIT"
+}
+
+# changed [PATH]: has a file of UNIT's (below PATH) changed since UNIT took its files in?
+changed() { grep -qs "^${1:-/}" "/run/halab/changed/$UNIT"; }
+
+# reload_units: have systemd read its units again when one of UNIT's files is of that kind.
+reload_units() {
+  if changed /etc/systemd/system; then systemctl daemon-reload; fi
+}
+
+# taken_in: UNIT runs with its files as they are, or will when it is started.
+taken_in() { rm -f "/run/halab/changed/$UNIT"; }
+
+# apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
+# nothing changed in what systemd itself reads.
+apply() {
+  systemctl enable --quiet --no-reload "$UNIT"
+  reload_units
+  if ! changed; then
+    systemctl start "$UNIT"
+  elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
+    systemctl reload-or-restart "$UNIT"
+  else
+    systemctl restart "$UNIT"
+  fi
+  taken_in
+}
 # clean: take everything of an attempt that did not come to its end off this machine, so that the next one begins afresh.
 # An apiserver left running would go on with certificates that no longer exist, so containers go first.
 clean() {
@@ -41,14 +79,16 @@ clean() {
   # Last of all: a clean-up that is killed is begun again.
   rm -f /var/lib/halab/joined /var/lib/halab/began
 }
-# run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails.
+# run_kubeadm: start the unit, or wait for the one that an interrupted run left going; show its journal when it fails. The
+# credential goes, written or half-written, whoever put it there.
 run_kubeadm() {
-  if ! systemctl start halab-kubeadm.service; then
+  local failed=no
+  systemctl start halab-kubeadm.service || failed=yes
+  rm -f /run/halab/kubeadm.yaml /run/halab/.kubeadm.yaml.new
+  if [ "$failed" = yes ]; then
     journalctl --unit halab-kubeadm.service --no-pager --output cat --lines 40 >&2
-    rm -f /run/halab/kubeadm.yaml
     exit 1
   fi
-  rm -f /run/halab/kubeadm.yaml
 }
 
 # One at a time: a script that an interrupted run left going comes to its end first.

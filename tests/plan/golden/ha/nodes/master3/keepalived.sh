@@ -2,23 +2,61 @@
 # master3: keepalived, which gives the virtual IP to the best master whose haproxy is well.
 set -euo pipefail
 
+# The files of a step, and the unit that reads them. What the unit has not taken in yet is remembered on the machine before
+# it changes, so that a step which is killed leaves it to its next run; and under /run, because a machine that itself stops
+# and starts begins with the files as they are.
+
+# UNIT: whose files are put from here on; "" where nothing that runs reads them.
+UNIT=
+
 # put FILE [MODE]: make FILE say what standard input says; a file that says it already is not touched.
-# changed: did any put of this script change anything?
-PUT_CHANGED=no
 put() {
-  local file=$1 mode=${2:-0644} new
-  mkdir -p "$(dirname "$file")"
-  new=$(mktemp "$file.XXXXXX")
-  cat > "$new"
+  local file=$1 mode=${2:-0644} new=${1%/*}/.${1##*/}.new text='' old=''
+  IFS= read -r -d '' text || :
+  [ ! -f "$file" ] || IFS= read -r -d '' old < "$file" || :
+  if [ "$text" = "$old" ] && [ "0$(stat -c %a "$file")" = "$mode" ]; then return; fi
+  mkdir -p "${file%/*}"
+  rm -f "$new"
+  (umask 077 && printf '%s' "$text" > "$new")
   chmod "$mode" "$new"
-  if [ -f "$file" ] && cmp -s "$new" "$file" && [ "$(stat -c %a "$file")" = "$(stat -c %a "$new")" ]; then
-    rm "$new"
-  else
-    mv "$new" "$file"
-    PUT_CHANGED=yes
-  fi
+  # Not even a power cut shall leave an empty file. (A container's pages are the host's and outlive it.)
+  systemd-detect-virt --quiet --container || sync "$new"
+  changing "$file"
+  mv "$new" "$file"
 }
-changed() { [ "$PUT_CHANGED" = yes ]; }
+
+# changing FILE: a file of UNIT's is about to change.
+changing() {
+  if [ -z "$UNIT" ] || [ ! -d /run/systemd/system ]; then return; fi
+  mkdir -p /run/halab/changed
+  echo "$1" >> "/run/halab/changed/$UNIT"
+}
+
+# changed [PATH]: has a file of UNIT's (below PATH) changed since UNIT took its files in?
+changed() { grep -qs "^${1:-/}" "/run/halab/changed/$UNIT"; }
+
+# reload_units: have systemd read its units again when one of UNIT's files is of that kind.
+reload_units() {
+  if changed /etc/systemd/system; then systemctl daemon-reload; fi
+}
+
+# taken_in: UNIT runs with its files as they are, or will when it is started.
+taken_in() { rm -f "/run/halab/changed/$UNIT"; }
+
+# apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
+# nothing changed in what systemd itself reads.
+apply() {
+  systemctl enable --quiet --no-reload "$UNIT"
+  reload_units
+  if ! changed; then
+    systemctl start "$UNIT"
+  elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
+    systemctl reload-or-restart "$UNIT"
+  else
+    systemctl restart "$UNIT"
+  fi
+  taken_in
+}
 
 bash -s <<'INSTALL'
 #!/usr/bin/env bash
@@ -34,11 +72,14 @@ for package in "${packages[@]}"; do
 done
 if [ -n "${missing[*]}" ]; then
   export DEBIAN_FRONTEND=noninteractive
+  # What a killed installation left half-way stops the next one; where this fails, apt says why.
+  dpkg --configure --pending < /dev/null || :
   apt-get --quiet update < /dev/null
   apt-get --quiet --yes --no-install-recommends -o DPkg::Lock::Timeout=300 install "${missing[@]}" < /dev/null
 fi
 INSTALL
 
+UNIT=keepalived.service
 put /etc/keepalived/haproxy-alive 0755 <<'EOF'
 #!/bin/bash
 # Is this master's haproxy alive? It is when it answers or closes a connection within 1 s. It is not when the
@@ -63,9 +104,8 @@ After=halab-boot.service
 Restart=always
 RestartSec=1
 EOF
-unit_changed=$PUT_CHANGED
 
-config=$(mktemp)
+config=/run/halab/keepalived.conf
 cat > "$config" <<'EOF'
 # keepalived on master3: who holds 10.21.0.100. Priorities of all masters: master1 254, master2 200, master3 100.
 
@@ -127,6 +167,4 @@ put /etc/keepalived/keepalived.conf < "$config"
 rm "$config"
 rm -f /etc/keepalived/haproxy-check
 
-systemctl enable --quiet --no-reload keepalived.service
-[ "$unit_changed" = no ] || systemctl daemon-reload
-if changed; then systemctl restart keepalived.service; else systemctl start keepalived.service; fi
+apply restart
