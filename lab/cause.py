@@ -30,6 +30,12 @@ _GO_MESSAGE = re.compile(r"^(panic: |fatal error: |F\d{4} )")
 _GO_TRACE = re.compile(r"^goroutine \d+ (gp=\S+ )?.*\[.+\]:$")
 _GO_SIGNAL = re.compile(r"^\[signal ")
 
+#: A line of LXC's log: program, container, time, level, part of LXC, place in its source.
+_LXC_ERROR = re.compile(r"^lxc-\w+ (?P<name>\S+) \d+\.\d+ ERROR +\S+ - \S+ - (?P<message>.+)$")
+
+#: The first errors of a container say what happened; each later one that its caller failed too.
+LXC_LINES = 2
+
 #: kubeadm's last words, and what its preflight found wrong.
 _KUBEADM_MESSAGE = re.compile(r"^error execution phase ")
 _KUBEADM_FOUND = re.compile(r"^\t\[ERROR ")
@@ -86,6 +92,16 @@ def _go(lines: Sequence[str]) -> Iterator[list[str]]:
         yield [line for line in _paragraph(lines[begins[-1] : first]) if not _GO_SIGNAL.match(line)]
 
 
+def _lxc(lines: Sequence[str]) -> Iterator[list[str]]:
+    """What went wrong first comes first, container by container."""
+    said: dict[str, list[str]] = {}
+    for line in lines:
+        if match := _LXC_ERROR.match(line):
+            said.setdefault(match["name"], []).append(f"{match['name']}: {match['message']}")
+    for messages in said.values():
+        yield messages[:LXC_LINES]
+
+
 def _kubeadm(lines: Sequence[str]) -> Iterator[list[str]]:
     """The phase that failed and why; below it a line for each thing that its preflight found wrong."""
     for number, line in enumerate(lines):
@@ -93,7 +109,14 @@ def _kubeadm(lines: Sequence[str]) -> Iterator[list[str]]:
             yield [line, *(later for later in lines[number + 1 :] if _KUBEADM_FOUND.match(later))]
 
 
-_READERS: Sequence[Callable[[Sequence[str]], Iterator[list[str]]]] = (_vagrant, _ruby, _python, _go, _kubeadm)
+_READERS: Sequence[Callable[[Sequence[str]], Iterator[list[str]]]] = (
+    _lxc,  # before Vagrant, which only knows that a command of LXC failed
+    _vagrant,
+    _ruby,
+    _python,
+    _go,
+    _kubeadm,
+)
 
 
 def _paragraph(lines: Sequence[str], most: int = MESSAGE_LINES) -> list[str]:

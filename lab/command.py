@@ -87,7 +87,7 @@ class CommandError(LabError):
         said = result.tail(TAIL_LINES_BEHIND_CAUSE if why else TAIL_LINES).splitlines()
         lines = [f"command failed{where} (status {result.status}, {result.duration:.1f} s): {result.command}"]
         lines += [f"  why: {line}" for line in why]
-        lines += [f"  | {line}" for line in said if line.strip() not in why]
+        lines += [f"  | {line}" for line in said if line.strip() not in ("", *why)]
         super().__init__("\n".join(lines), hint)
 
 

@@ -31,6 +31,14 @@ SAYS = {
         "lost twice",
     ],
     "go-signal": ["panic: runtime error: invalid memory address or nil pointer dereference"],
+    "lxc-start": [
+        "ha-0927da-left: Script exited with status 127",
+        'ha-0927da-left: Failed to run lxc.hook.pre-start for container "ha-0927da-left"',
+        "ha-0927da-hand: Script exited with status 127",
+        'ha-0927da-hand: Failed to run lxc.hook.pre-start for container "ha-0927da-hand"',
+        'There was an error executing ["sudo", "/usr/bin/env", "lxc-start", "-d", "--name", "ha-0927da-left"]',
+        'There was an error executing ["sudo", "/usr/bin/env", "lxc-start", "-d", "--name", "ha-0927da-hand"]',
+    ],
     "kubelet-fatal": [
         "F1124 11:30:54.313840   10186 server.go:198] failed to load Kubelet config file /no/such, "
         'error failed to read kubelet config file "/no/such", error: open /no/such: no such file or directory'

@@ -7,11 +7,12 @@ answer in milliseconds. LXC's control socket is per network namespace, so every 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lab.command import LineSink, Note, Result, run, shown
+from lab.command import CommandError, LineSink, Note, Result, run, shown
 from lab.contained import contained
 from lab.identity import Identity
 from lab.parallel import workers
@@ -19,8 +20,14 @@ from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
+#: Where LXC keeps its containers, a folder each (lxc.system.conf(5), lxc.lxcpath).
+LXC_PATH = Path("/var/lib/lxc")
+
 #: Where LXC leaves an empty lock file for every container that there ever was, below the container path's own name.
 LOCKS = Path("/run/lxc/lock")
+
+#: LXC's log of a container's start, in the container's folder (lxc-template tells LXC so).
+LOG = "log"
 
 #: Seconds in which a container shuts down in good order before it counts as stuck (systemd's own stop limit is 90).
 STOP_SECONDS = 100
@@ -43,7 +50,7 @@ class LxcProvider:
     identity: Identity
     network: NetworkNamespace
     addresses: Mapping[str, str]
-    lxc_path: Path = Path("/var/lib/lxc")
+    lxc_path: Path = LXC_PATH
     name: str = "lxc"
     capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE}))
 
@@ -76,7 +83,8 @@ class LxcProvider:
         # A Vagrant that outlived a killed ``up`` would go on making containers beside the next ``up`` or ``destroy``.
         prefix = contained(self.enter(), privileged=False)
         vagrant = LabVagrant(self.identity.state, prefix, environment(self.identity.state, self.name))
-        vagrant.up_all(wanted, self.name, sink)
+        with self._telling(wanted):
+            vagrant.up_all(wanted, self.name, sink)
 
     def states(self) -> dict[str, MachineState]:
         """Each machine's state as LXC tells it."""
@@ -95,7 +103,8 @@ class LxcProvider:
 
     def start(self, node: str) -> None:
         """Switch a stopped machine on."""
-        self._lxc("start", "--daemon", "--name", self.identity.machine(node)).check()
+        with self._telling([node]):
+            self._lxc("start", "--daemon", "--name", self.identity.machine(node)).check()
 
     def stop(self, node: str) -> None:
         """Shut a machine down in good order (it is never killed by this: see cut)."""
@@ -173,6 +182,18 @@ class LxcProvider:
             sink(Note(f"{node}: removing the half-made container of an interrupted run"))
             self._remove_container(folder)
             known.unlink(missing_ok=True)
+
+    @contextmanager
+    def _telling(self, nodes: Sequence[str]) -> Iterator[None]:
+        """Have what LXC logs of these machines' start in the error of a command that starts them: it says nothing."""
+        logs = [self.lxc_path / self.identity.machine(node) / LOG for node in nodes]
+        for log in logs:
+            log.unlink(missing_ok=True)
+        try:
+            yield
+        except CommandError as error:
+            said = "".join(log.read_text(errors="replace") for log in logs if log.is_file())
+            raise type(error)(replace(error.result, stderr=error.result.stderr + said), error.hint) from error
 
     def _lxc(self, verb: str, *args: str, timeout: float = 60.0) -> Result:
         command = [f"lxc-{verb}", "--lxcpath", str(self.lxc_path), *args]

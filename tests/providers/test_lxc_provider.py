@@ -66,6 +66,22 @@ def await_state(provider: LxcProvider, node: str, state: MachineState) -> None:
     wait_for(f"{node} {state}", lambda: provider.states()[node], lambda seen: seen is state, seconds=10)
 
 
+def test_a_start_that_fails_says_what_lxc_knows(provider: LxcProvider) -> None:
+    """lxc-start itself says no more than that the container failed to start."""
+    provider.prepare(lambda line: None)
+    for node, broken in (
+        ("m1", "lxc.hook.pre-start = /bin/false"),
+        ("m2", "lxc.mount.entry = /no/such tmp none bind 0 0"),
+    ):
+        folder = place(provider, node)
+        with (folder / "config").open("a") as config:
+            config.write(f"lxc.log.file = {folder}/log\nlxc.log.level = ERROR\n{broken}\n")
+    with pytest.raises(CommandError, match="why: .*-m1: Script exited with status 1"):
+        provider.start("m1")
+    with pytest.raises(CommandError, match=r'why: .*-m2: .*No such file or directory - Failed to mount "/no/such"'):
+        provider.start("m2")
+
+
 def test_a_machines_life(provider: LxcProvider) -> None:
     provider.prepare(lambda line: None)
     place(provider, "m1")
