@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import quoting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
-from lab.cache import Cache, Entry
+from lab.cache import Cache, CacheError, Entry
 from lab.command import Note
 from lab.context import FOLDER
 from lab.definition import Definition
+from lab.definition.driver import EMULATION
 from lab.identity import Identity
 from lab.parallel import gather, workers
 from lab.payload import seed
-from lab.payload.choose import choose, tree
+from lab.payload.choose import choose, first
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
@@ -59,26 +60,66 @@ def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple
     return site, found.why
 
 
-def unbuilt(definition: Definition, provider: str, cache: Cache, *, kubernetes: bool = True) -> list[str]:
-    """What an ``up`` with this provider would have to build, in words: of box and Kubernetes, what the cache has not.
+@dataclass(frozen=True)
+class Part:
+    """Something that is built once. ``space`` is the disk in bytes that it takes; ``fetched``: from package sources."""
 
-    Without ``kubernetes`` it is a lab that does without (see _virtual_machines).
+    name: str
+    space: int
+    fetched: bool = True
+
+
+def with_payload(definition: Definition, site: Site, stage: Stage) -> bool:
+    """Are the machines given Kubernetes, whether or not this ``up`` goes as far as starting it?
+
+    A lab that ends before Kubernetes does without where more is too slow (emulation), or where the host may be one on
+    which Kubernetes cannot be built (a public box). Containers share what they are given: it costs them nothing.
+    """
+    spared = site.provider == "libvirt" and (site.driver == EMULATION or bool(definition.machine.box.name))
+    return stage.has_kubernetes or not spared
+
+
+def unbuilt(
+    definition: Definition, provider: str, cache: Cache, *, payload: bool = True, refresh: bool = False
+) -> tuple[Part, ...]:
+    """What an ``up`` with this provider would have to build: of box, Kubernetes and images, what the cache has not.
+
+    Without ``payload`` it is a lab that does without (see with_payload); ``refresh`` builds all of it anew.
     """
     wanted = definition.kubernetes
-    payload = tree(cache, wanted.source, wanted.version) if kubernetes else None
-    missing = []
+    source = first(wanted.source, wanted.version) if payload else None
+    tree = source.tree(cache) if source is not None else None
+    box, space = _box(definition, provider, cache, tree)
+    parts = []
+    if box is not None and (refresh or not box.ready):
+        parts.append(Part("the box", space))
+    if payload and (tree is None or refresh or not tree.ready):
+        parts.append(Part("Kubernetes", source.space(cache, refresh) if source is not None else 0))
+    if provider == "lxc" and (parts or not _seeded(cache, box, tree)):
+        parts.append(Part("the images' seed", seed.SPACE, fetched=False))
+    return tuple(parts)
+
+
+def _box(definition: Definition, provider: str, cache: Cache, tree: Entry | None) -> tuple[Entry | None, int]:
+    """The box, None for a public one, and the bytes of disk that building it takes."""
+    provision = FOLDER / "provision"
     if provider == "lxc":
-        box: Entry | None = lxc_box.entry(cache, FOLDER / "provision")
-    elif definition.machine.box.name:
-        box = None
-    else:
-        path = payload.path if payload is not None else None
-        box = libvirt_box.entry(cache, FOLDER / "provision", wanted.version, path)
-    if box is not None and not box.ready:
-        missing.append("the box")
-    if kubernetes and (payload is None or not payload.ready):
-        missing.append("Kubernetes")
-    return missing
+        return lxc_box.entry(cache, provision), lxc_box.SPACE
+    if definition.machine.box.name:
+        return None, 0
+    path = tree.path if tree is not None else None
+    space = libvirt_box.SPACE + (libvirt_box.PAYLOAD_SPACE if path is not None else 0)
+    return libvirt_box.entry(cache, provision, definition.kubernetes.version, path), space
+
+
+def _seeded(cache: Cache, box: Entry | None, tree: Entry | None) -> bool:
+    """Is there a seed of this box and payload, which are both built? (Of damaged ones none is known.)"""
+    if box is None or tree is None:
+        return False
+    try:
+        return seed.entry(cache, box.path / "rootfs", tree.path).ready
+    except (CacheError, OSError):
+        return False
 
 
 def _containers(definition: Definition, site: Site, cache: Cache, timeline: Timeline, *, refresh: bool) -> Site:
@@ -112,10 +153,8 @@ def _virtual_machines(
 ) -> Site:
     public = definition.machine.box
     hypervisors.refuse_unreachable(public, site.daemon, site.identity.state)
-    # A lab that ends before Kubernetes does without where more is too slow (emulation), or where the host may be one on
-    # which Kubernetes cannot be built (a public box).
-    without = (site.driver == "qemu" or bool(public.name)) and not stage.has_kubernetes
-    payload = None if without else _payload(definition, cache, timeline, refresh=refresh)
+    wanted = with_payload(definition, site, stage)
+    payload = _payload(definition, cache, timeline, refresh=refresh) if wanted else None
     if public.name:
         return replace(
             site, box_name=public.name, box_version=public.version, box_url=public.url, payload=str(payload or "")

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from lab import doctor
+from lab import siting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, Entry
 from lab.definition import Definition, load, parse
-from lab.doctor import Finding, Grade, examine
+from lab.doctor import examine
 from lab.errors import LabError, UsageError
+from lab.identity import Identity
 from lab.payload.choose import tree
 from lab.providers.libvirt.siting import Hypervisor
+from lab.requirements import sources, space, vagrant
+from lab.requirements.finding import Finding, Grade
 
 Usage = namedtuple("Usage", "total used free")
 FOLDER = Path(__file__).parent.parent
 DEFINITION = load(FOLDER / "configs" / "ha.yaml")
 PUBLIC = parse("machine: {box: {name: debian/bookworm64}, memory: 512}\nnodes: [{name: m1, role: master}]")
+LAB = Identity("ha", Path("/no/such/clone"))
 GIB = 2**30
 
 
@@ -33,9 +37,9 @@ def nothing_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
     return Cache(tmp_path)
 
 
-def finding(subject: str) -> Finding:
+def finding(subject: str, definition: Definition = DEFINITION) -> Finding:
     """One finding about a lab of containers."""
-    return next(found for found in examine(DEFINITION, "lxc") if found.subject == subject)
+    return next(found for found in examine(definition, LAB, "lxc") if found.subject == subject)
 
 
 def test_containers_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,16 +54,20 @@ def test_the_disk_must_hold_the_first_build(monkeypatch: pytest.MonkeyPatch, fre
     assert finding("disk").grade is grade
 
 
-def test_a_missing_vagrant_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda program: None)
-    assert finding("Vagrant") == Finding(
-        "Vagrant", "not installed", Grade.NOTE, "./inv up installs it where there is apt"
-    )
+@pytest.mark.parametrize("apt", ["/usr/bin/apt-get", None])
+def test_a_missing_vagrant_is_said(apt: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vagrant.shutil, "which", lambda program: apt if program == "apt-get" else None)
+    found = finding("Vagrant")
+    assert found.seen == "not installed"
+    if apt:
+        assert (found.grade, found.hint) == (Grade.NOTE, "./inv up installs it")
+    else:
+        assert found.grade is Grade.BAD and "vagrant-lxc" in found.hint, "nobody installs it"
 
 
 def test_an_unavailable_source_of_kubernetes_is_bad_and_told() -> None:
     kubernetes = DEFINITION.kubernetes.model_copy(update={"source": "upstream"})
-    found = examine(DEFINITION.model_copy(update={"kubernetes": kubernetes}), "lxc")[-1]
+    found = finding("Kubernetes", DEFINITION.model_copy(update={"kubernetes": kubernetes}))
     assert (found.subject, found.grade) == ("Kubernetes", Grade.BAD)
     assert "upstream" in found.seen and "auto" in found.hint
 
@@ -67,10 +75,12 @@ def test_an_unavailable_source_of_kubernetes_is_bad_and_told() -> None:
 @pytest.fixture
 def cache(nothing_built: Cache, monkeypatch: pytest.MonkeyPatch) -> Cache:
     """An empty cache, on a host whose mirrors do not answer."""
-    monkeypatch.setattr(doctor, "configured", list)
-    monkeypatch.setattr(doctor, "silent", lambda asked: {"http://m.test/debian": "Connection refused"})
-    monkeypatch.setattr(doctor, "HELPER", "/")
-    monkeypatch.setattr(doctor, "_vagrant", lambda provider: Finding("Vagrant", "not asked", Grade.GOOD))
+    monkeypatch.setattr(sources, "configured", list)
+    monkeypatch.setattr(sources, "silent", lambda asked: {"http://m.test/debian": "Connection refused"})
+    monkeypatch.setattr(sources, "HELPER", "/")
+    monkeypatch.setattr(vagrant, "PLUGINS", (nothing_built.root,))
+    (nothing_built.root / "vagrant-lxc.json").touch()
+    (nothing_built.root / "vagrant-libvirt.json").touch()
     return nothing_built
 
 
@@ -127,7 +137,7 @@ class TestMirrors:
 def has_hypervisor(monkeypatch: pytest.MonkeyPatch, daemon: str, driver: str) -> None:
     why = (f"libvirt: {daemon}, for some reason", f"driver {driver}: tried: it was so")
     found = Hypervisor(daemon, driver, "qemu:///system", "", why)
-    monkeypatch.setattr(doctor.siting, "choose", lambda definition: found)
+    monkeypatch.setattr(siting.hypervisors, "choose", lambda definition: found)
 
 
 @pytest.fixture
@@ -144,7 +154,7 @@ def emulated(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def virtual(subject: str, definition: Definition = DEFINITION) -> Finding:
     """One finding about a lab of virtual machines."""
-    return next(found for found in examine(definition, "libvirt") if found.subject == subject)
+    return next(found for found in examine(definition, LAB, "libvirt") if found.subject == subject)
 
 
 class TestVirtualMachines:
@@ -169,7 +179,7 @@ class TestVirtualMachines:
         assert "shorter than emulated machines keep" in found.seen
 
     def test_nothing_follows_kvm(self, kvm: None) -> None:
-        assert "unset timers" not in {found.subject for found in examine(DEFINITION, "libvirt")}
+        assert "unset timers" not in {found.subject for found in examine(DEFINITION, LAB, "libvirt")}
 
     @pytest.mark.parametrize(
         "error", [UsageError("no access", "join its group"), LabError("no access", "join its group")]
@@ -180,7 +190,7 @@ class TestVirtualMachines:
         def refuse(definition: Definition) -> Hypervisor:
             raise error
 
-        monkeypatch.setattr(doctor.siting, "choose", refuse)
+        monkeypatch.setattr(siting.hypervisors, "choose", refuse)
         assert virtual("libvirt") == Finding("libvirt", "no access", Grade.BAD, "join its group")
         assert virtual("memory").seen, "the other looks go on"
 
@@ -191,21 +201,21 @@ class TestVirtualMachines:
     def test_four_machines_of_two_gib_need_eight_and_containers_three(
         self, gib: float, provider: str, grade: Grade, kvm: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(doctor, "available_memory", lambda: int(gib * GIB))
-        found = next(found for found in examine(DEFINITION, provider) if found.subject == "memory")
+        monkeypatch.setattr(space, "available_memory", lambda: int(gib * GIB))
+        found = next(found for found in examine(DEFINITION, LAB, provider) if found.subject == "memory")
         assert found.grade is grade
         needed = "8.0 GiB" if provider == "libvirt" else "3.0 GiB"
         assert (needed in found.hint) == (grade is Grade.BAD)
 
     def test_a_nodes_own_memory_counts(self, kvm: None, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor, "available_memory", lambda: 1 * GIB)
+        monkeypatch.setattr(space, "available_memory", lambda: 1 * GIB)
         assert virtual("memory", PUBLIC).grade is Grade.GOOD
         nodes = "nodes: [{name: m1, role: master}, {name: w1, role: worker, memory: 600}]"
         assert virtual("memory", parse(f"machine: {{memory: 512}}\n{nodes}")).grade is Grade.BAD
 
     def test_another_hosts_memory_is_not_looked_at(self, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
         has_hypervisor(monkeypatch, "remote", "kvm")
-        monkeypatch.setattr(doctor, "available_memory", lambda: 0)
+        monkeypatch.setattr(space, "available_memory", lambda: 0)
         assert virtual("memory").grade is Grade.NOTE
 
     def test_only_what_is_built_already_needs_no_root(
@@ -227,19 +237,24 @@ class TestVirtualMachines:
 
 
 def test_everything_a_lab_needs_is_looked_at() -> None:
-    subjects = [found.subject for found in examine(DEFINITION, "lxc")]
-    assert subjects == [
+    subjects = [found.subject for found in examine(DEFINITION, LAB, "lxc")]
+    assert list(dict.fromkeys(subjects)) == [
         "provider",
         "privileges",
+        "folders",
+        "paths",
         "Vagrant",
         "namespaces",
-        "cgroups",
+        "network",
         "overlay",
+        "cgroups",
+        "kernel log",
         "memory",
-        "disk",
-        "cache",
+        "disk",  # one a file system
+        "host's network",
         "mirrors",
         "Kubernetes",
+        "cache",
     ]
 
 

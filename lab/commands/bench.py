@@ -22,6 +22,9 @@ from lab.context import FOLDER, open_lab
 from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
+from lab.requirements.examination import refuse
+from lab.requirements.scope import of_new_lab
+from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.verify.ledger import heal_open
@@ -51,6 +54,8 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
     source = source_of(definition)
     wanted = load(source)
     state = State(Identity(name or f"{wanted.name}-bench", FOLDER))
+    if state.load_site() is None:  # else it is refused for that
+        refuse(of_new_lab(wanted, state.identity, provider or wanted.provider, Stage.WORKERS))
     done: list[dict[str, float]] = []
     try:
         with changing(state), console.Progress(f"bench up: {rounds} rounds") as progress:

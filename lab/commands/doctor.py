@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from lab import console
 from lab.commands.up import check_provider, source_of
+from lab.context import FOLDER
 from lab.definition import load
-from lab.doctor import Grade, examine
+from lab.doctor import examine
 from lab.errors import ExitStatus
+from lab.identity import Identity
+from lab.requirements.finding import Grade
 
 _STYLES = {Grade.GOOD: console.good, Grade.NOTE: console.dim, Grade.BAD: console.bad}
 
@@ -15,7 +18,7 @@ def run(definition: str, provider: str) -> None:
     """Show every finding; anything bad gives exit status 1."""
     wanted = load(source_of(definition))
     check_provider(provider)
-    findings = examine(wanted, provider or wanted.provider)
+    findings = examine(wanted, Identity(wanted.name, FOLDER), provider or wanted.provider)
     console.table(
         "Can this host run the lab?",
         ["", "subject", "seen", "what to do"],

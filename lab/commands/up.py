@@ -16,13 +16,11 @@ from lab.definition import Definition, load
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.show import follows, risks
-from lab.plan.site import Site
-from lab.providers import choice
-from lab.siting import foreseen
+from lab.requirements.examination import refuse
+from lab.requirements.scope import Scope, of_lab, of_new_lab
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
-from lab.topology import derive
 from lab.verify.ledger import Ledger, heal_open
 
 PROVIDERS = ("auto", "libvirt", "lxc")
@@ -37,12 +35,12 @@ def run(
     wanted = load(source)
     check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
-    site = state.load_site() or _foreseen(wanted, state.identity, provider or wanted.provider)
-    topology = derive(wanted, site.driver)
-    if timers := follows(topology):
+    scope = scope_of(wanted, state, provider or wanted.provider, stage, refresh=refresh)
+    if timers := follows(scope.topology):
         console.say(f"unset timers {timers}")
-    for risk in risks(topology, site.provider):
+    for risk in risks(scope.topology, scope.site.provider):
         console.warn(risk)
+    refuse(scope)
     started = time.strftime("%Y%m%d-%H%M%S")
     with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
@@ -64,9 +62,12 @@ def run(
     console.say(f"{answers}; {timeline.elapsed:.1f} s{nothing}", "green bold")
 
 
-def _foreseen(definition: Definition, identity: Identity, wanted: str) -> Site:
-    """What a new lab gets on this host. Raises LabError where no machine could be made."""
-    return foreseen(definition, identity, choice.choose(wanted, definition).provider)[0]
+def scope_of(wanted: Definition, state: State, provider: str, stage: Stage, *, refresh: bool = False) -> Scope:
+    """What is still to be made, of a new lab or of one that is there."""
+    site = state.load_site()
+    if site is None:
+        return of_new_lab(wanted, state.identity, provider, stage, refresh=refresh)
+    return of_lab(wanted, state, site, stage, refresh=refresh)
 
 
 def heal(lab: Lab, settled: bool) -> None:

@@ -35,5 +35,8 @@ class Payload(Protocol):
     def tree(self, cache: Cache) -> Entry:
         """Where the tree lies in the cache, whether it is built or not."""
 
+    def space(self, cache: Cache, refresh: bool = False) -> int:
+        """Bytes of disk that bringing it into the cache takes at its height, what is there already left out."""
+
     def prepare(self, cache: Cache, sink: LineSink, refresh: bool = False) -> Path:
         """Bring the tree into the cache and return its path. Raises LabError."""

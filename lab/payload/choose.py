@@ -45,7 +45,13 @@ def choose(source: str, version: str = "") -> tuple[Payload, str]:
     raise LabError(f"no source of Kubernetes {version} works on this host".replace("  ", " "), "\n".join(reasons))
 
 
+def first(source: str, version: str) -> Payload | None:
+    """The first source that has this version, whether it works on this host or not; None when no source has it."""
+    fitting = (payload for payload in SOURCES if source in ("auto", payload.name) and payload.version == version)
+    return next(fitting, None)
+
+
 def tree(cache: Cache, source: str, version: str) -> Entry | None:
     """Where the payload of the first source lies that has this version, built or not; None when no source has it."""
-    fitting = (payload for payload in SOURCES if source in ("auto", payload.name) and payload.version == version)
-    return next((payload.tree(cache) for payload in fitting), None)
+    payload = first(source, version)
+    return payload.tree(cache) if payload is not None else None

@@ -60,6 +60,11 @@ class DebianPayload:
             "payload", self.name, {"programs": self.binaries(cache).key, "builder": digest(*files, CRICTL)}
         )
 
+    def space(self, cache: Cache, refresh: bool = False) -> int:
+        """Less when the programs are compiled already."""
+        compiled = self.binaries(cache).ready and not refresh
+        return SPACE if compiled else SPACE + programs.SPACE
+
     def binaries(self, cache: Cache) -> Entry:
         """Where the compiled programs lie in the cache."""
         inputs = {"version": self.version, "builder": digest(HERE / "programs.py"), "machine": os.uname().machine}

@@ -50,6 +50,7 @@ def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 def has(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
     found = Hypervisor("private", driver, "qemu:///system", "", ())
     monkeypatch.setattr(siting.hypervisors, "choose", lambda definition: found)
+    monkeypatch.setattr(up, "refuse", lambda scope: None)  # whatever else this host lacks
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

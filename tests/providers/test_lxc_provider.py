@@ -76,7 +76,7 @@ def test_a_start_that_fails_says_what_lxc_knows(provider: LxcProvider) -> None:
         folder = place(provider, node)
         with (folder / "config").open("a") as config:
             config.write(f"lxc.log.file = {folder}/log\nlxc.log.level = ERROR\n{broken}\n")
-    with pytest.raises(CommandError, match="why: .*-m1: Script exited with status 1"):
+    with pytest.raises(CommandError, match=r"why: .*-m1: Script exited with status 1"):
         provider.start("m1")
     with pytest.raises(CommandError, match=r'why: .*-m2: .*No such file or directory - Failed to mount "/no/such"'):
         provider.start("m2")

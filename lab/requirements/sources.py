@@ -1,0 +1,54 @@
+"""Where box and Kubernetes come from when they must be built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.debian.apt import configured
+from lab.debian.mirrors import HELPER, releases, silent
+from lab.errors import LabError
+from lab.payload.choose import choose
+from lab.providers.libvirt.siting import refuse_unreachable
+from lab.requirements.finding import Finding, Grade
+from lab.requirements.scope import Scope
+
+
+def mirrors(scope: Scope) -> Finding:
+    """The mirrors that box and Kubernetes are built from; what is in the cache needs them no more."""
+    fetched = scope.building(fetched=True)
+    grade = Grade.BAD if fetched else Grade.NOTE
+    if not Path(HELPER).exists():
+        return Finding("mirrors", "no apt on this host", grade, "box and Kubernetes are built on Debian")
+    try:
+        asked = releases(configured())
+        quiet = silent(asked)
+    except LabError as error:
+        return Finding("mirrors", error.message, grade, error.hint)
+    if not quiet:
+        return Finding("mirrors", f"{len(asked)} configured, all answer", Grade.GOOD)
+    told = "; ".join(f"{address}: {words}" for address, words in quiet.items())
+    unneeded = "only ./inv up --refresh needs them: the cache is filled"
+    hint = f"up builds {fetched} from them" if fetched else unneeded
+    return Finding("mirrors", f"{len(quiet)} of {len(asked)} do not answer: {told}", grade, hint)
+
+
+def kubernetes(scope: Scope) -> Finding:
+    """A source that has the wanted version, and can give it on this host."""
+    wanted = scope.topology.definition.kubernetes
+    try:
+        chosen, why = choose(wanted.source, wanted.version)
+    except LabError as error:
+        return Finding("Kubernetes", error.message, Grade.BAD, error.hint)
+    return Finding("Kubernetes", f"{chosen.version}, source {why}", Grade.GOOD)
+
+
+def public_box(scope: Scope) -> Iterator[Finding]:
+    """A box that is named must be within Vagrant's reach."""
+    box = scope.topology.definition.machine.box
+    if scope.containers or not box.name:
+        return
+    try:
+        refuse_unreachable(box, scope.site.daemon, scope.site.identity.state)
+    except LabError as error:
+        yield Finding("box", error.message, Grade.BAD, error.hint)

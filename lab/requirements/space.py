@@ -1,0 +1,131 @@
+"""Room on the disks and in memory for what is still to be made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.cache import Cache
+from lab.providers.libvirt.volumes import POOL_PATH
+from lab.providers.lxc import LXC_PATH
+from lab.requirements.finding import Finding, Grade
+from lab.requirements.scope import Scope
+from lab.topology import Node
+
+MIB, GIB = 2**20, 2**30
+
+#: Bytes of memory that a container takes at most: 0.5 GiB and 0.1 (measured), and room for a busy cluster.
+MASTER_MEMORY, WORKER_MEMORY = 896 * MIB, 384 * MIB
+
+#: The same without Kubernetes: systemd, haproxy and keepalived (measured: 40 MiB).
+PLAIN_MEMORY = 96 * MIB
+
+#: Bytes of disk that a container writes: etcd's log and data, logs (measured: 125 MiB on a master, 1 on a worker).
+MASTER_DISK, WORKER_DISK = 256 * MIB, 64 * MIB
+
+#: Bytes of the images, which a container has for itself where the cache lies on another file system.
+IMAGES_DISK = 700 * MIB
+
+#: Bytes that a virtual machine's disk grows to (measured).
+VIRTUAL_DISK = 2 * GIB
+
+#: Bytes of what Vagrant and the runs keep in a lab's folder.
+FOLDER_DISK = 100 * MIB
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that something will take in a folder, which need not exist yet."""
+
+    folder: Path
+    bytes: int
+    what: str
+
+    @property
+    def place(self) -> Path:
+        """The folder, or the nearest one above it that exists."""
+        return next(path for path in (self.folder, *self.folder.parents) if path.exists())
+
+    @property
+    def disk(self) -> int:
+        """The file system that it will lie on (stat(2), st_dev)."""
+        return self.place.stat().st_dev
+
+
+def disk(scope: Scope) -> Iterator[Finding]:
+    """A finding a file system: what will be written there, and what is free."""
+    wanted = list(needs(scope, Cache.default().root))
+    for number in dict.fromkeys(need.disk for need in wanted):
+        here = [need for need in wanted if need.disk == number]
+        total, free = sum(need.bytes for need in here), shutil.disk_usage(here[0].place).free
+        seen = f"{free / GIB:.1f} GiB free in {' and '.join(dict.fromkeys(str(need.folder) for need in here))}"
+        if free >= total:
+            yield Finding("disk", seen, Grade.GOOD)
+            continue
+        parts = ", ".join(f"{need.what} {need.bytes / GIB:.1f}" for need in here)
+        yield Finding(
+            "disk",
+            f"{seen}, {total / GIB:.1f} are needed ({parts})",
+            Grade.BAD,
+            "free some; HALAB_CACHE names another place for what is built",
+        )
+
+
+def needs(scope: Scope, cache: Path) -> Iterator[Need]:
+    """What will be written, and where."""
+    for part in scope.parts:
+        yield Need(cache, part.space, part.name)
+    if not scope.nodes:
+        return
+    yield Need(scope.site.identity.state, FOLDER_DISK, "the lab's folder")
+    if scope.containers:
+        yield Need(LXC_PATH, _containers(scope.nodes, shared=_together(LXC_PATH, cache)), "machines")
+    elif not scope.remote:
+        private = scope.site.daemon == "private"
+        folder = scope.site.identity.state / "libvirt" if private else Path(POOL_PATH)
+        yield Need(folder, VIRTUAL_DISK * len(scope.nodes), "machines")
+
+
+def _containers(nodes: Sequence[Node], *, shared: bool) -> int:
+    own = 0 if shared else IMAGES_DISK
+    return sum((MASTER_DISK if node.is_master else WORKER_DISK) + own for node in nodes)
+
+
+def _together(one: Path, other: Path) -> bool:
+    """Can a file of one folder be a link to one of the other?"""
+    return Need(one, 0, "").disk == Need(other, 0, "").disk
+
+
+def memory(scope: Scope) -> Finding:
+    """What the machines take at most. Those of another host take nothing here."""
+    if scope.remote:
+        return Finding("memory", "the other host's is not looked at", Grade.NOTE)
+    needed, available = sum(_memory(scope, node) for node in scope.nodes), available_memory()
+    seen = f"{available / GIB:.1f} GiB available"
+    if available >= needed:
+        return Finding("memory", seen, Grade.GOOD)
+    taken = f"the machines take up to {needed / GIB:.1f} GiB"
+    hint = f"{taken}: fewer of them" if scope.containers else f"{taken}: less with machine.memory in the definition"
+    return Finding("memory", seen, Grade.BAD, hint)
+
+
+def _memory(scope: Scope, node: Node) -> int:
+    if not scope.containers:
+        return node.memory * MIB
+    if not scope.stage.has_kubernetes:
+        return PLAIN_MEMORY
+    return MASTER_MEMORY if node.is_master else WORKER_MEMORY
+
+
+def available_memory() -> int:
+    """Bytes that programs could still get without swapping, as the kernel estimates it (proc(5), MemAvailable)."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
+def writable(folder: Path) -> bool:
+    """May this user write in a folder, or make it where it does not exist yet?"""
+    return os.access(Need(folder, 0, "").place, os.W_OK | os.X_OK)
