@@ -53,7 +53,14 @@ def environment(state: Path, provider: str) -> dict[str, str]:
         "VAGRANT_DEFAULT_PROVIDER": provider,
         "VAGRANT_CHECKPOINT_DISABLE": "1",
         "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+        **characters(os.environ),
     }
+
+
+def characters(outer: Mapping[str, str]) -> dict[str, str]:
+    """What makes Ruby read paths as UTF-8 where the language that is set knows ASCII only (locale(7)'s order)."""
+    named = next(filter(None, (outer.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))), "C")
+    return {} if "utf" in named.lower() else {"LC_ALL": "C.UTF-8"}
 
 
 def ssh_defaults(key: Path) -> str:
