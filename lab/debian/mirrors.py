@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab.command import run
+from lab.command import CommandTimeout, run
 from lab.debian.apt import Source
 from lab.parallel import workers
 
@@ -18,6 +18,9 @@ HELPER = "/usr/lib/apt/apt-helper"
 
 #: Seconds for a mirror to send one small file.
 PATIENCE = 5
+
+#: Seconds for apt to end by itself after that, and to say why.
+END_SECONDS = 1.0
 
 
 def releases(sources: Iterable[Source]) -> list[str]:
@@ -49,7 +52,12 @@ def _ask(address: str, target: Path, seconds: int) -> str:
         "APT::Sandbox::User": "root",  # apt's own user may not enter the folder
     }
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    done = run([HELPER, *options, "download-file", address, str(target)], timeout=6.0 * seconds, label="apt-helper")
+    command = [HELPER, *options, "download-file", address, str(target)]
+    try:
+        # apt counts from the connection on: finding out the address of a name may take it minutes before.
+        done = run(command, timeout=seconds + END_SECONDS, label="apt-helper")
+    except CommandTimeout:
+        return f"no answer within {seconds} s (is the name server there?)"
     if done.ok:
         return ""
     # "E: Failed to fetch URL  WHY" comes before a last line that says no more than that it failed.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import needs
 import pytest
@@ -59,3 +63,32 @@ def test_who_answers_is_fine_and_who_does_not_is_named_with_apts_words(mirror: s
     assert found.keys() == {empty, hangs}
     assert "404" in found[empty]
     assert found[hangs]
+
+
+#: Asks for a mirror by a name, where every question about a name is heard and none is answered.
+NAMELESS = """
+import socket, time
+from lab.debian.mirrors import silent
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind(("127.0.0.53", 53))
+    began = time.monotonic()
+    found = silent(["http://mirror.test/debian/dists/bookworm/InRelease"], seconds=1)
+    print(*found.values(), time.monotonic() - began, sep="|")
+"""
+
+
+@needs.root
+@needs.apt
+def test_a_name_server_that_does_not_answer_takes_no_longer_than_a_mirror(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.53\n")
+    enter = 'ip link set lo up && mount --bind "$1" /etc/resolv.conf && exec "$2" -c "$3"'
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-c", enter, "sh", tmp_path / "resolv.conf", sys.executable, NAMELESS],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    words, seconds = done.stdout.strip().split("|")
+    assert "no answer" in words
+    assert float(seconds) < 4
