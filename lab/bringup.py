@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.cache import Cache, CacheError, check_around
-from lab.cluster.observation import Observation
 from lab.cluster.status import Status
 from lab.context import Lab, assemble
 from lab.definition import Definition, load
@@ -17,7 +16,7 @@ from lab.plan import render, write
 from lab.plan.site import Site
 from lab.power import step_clocks
 from lab.providers.base import MachineState
-from lab.provisioning import Provisioner, Script
+from lab.provisioning import Provisioner, kept
 from lab.reach import wait_reachable
 from lab.siting import make_site
 from lab.stage import Stage
@@ -32,7 +31,8 @@ CHANGEABLE = frozenset({"keepalived", "haproxy"})
 
 @dataclass(frozen=True)
 class Bringup:
-    """One run of ``up``. ``wanted`` is the provider asked for: auto, lxc or libvirt.
+    """One run of ``up``. ``text`` is what ``definition`` was read from; ``wanted`` is the provider asked for: auto, lxc
+    or libvirt.
 
     ``heal`` ends the faults that an interrupted verification left open; it is called with False once the machines run,
     and with True once the lab is healthy. ``lost`` is called with the names of machines that are no more, before others
@@ -41,7 +41,7 @@ class Bringup:
     """
 
     definition: Definition
-    source: Path
+    text: str
     state: State
     wanted: str
     stage: Stage
@@ -62,8 +62,10 @@ class Bringup:
         stage = max(self.stage, self.state.stage or self.stage, key=lambda stage: stage.order)
         self.state.write("stage", stage)
         if stage is Stage.MACHINES:
+            self._keep_definition()
             return lab, lab.status(), done
         done += self._provision(lab, stage)
+        self._keep_definition()
         status = settle(lab, self.timeline)
         self.heal(lab, True)
         return lab, status, done
@@ -133,10 +135,15 @@ class Bringup:
     def _render(self, site: Site) -> list[str]:
         files = render(derive(self.definition, site.driver), site)
         changed = write(files, self.state.folder)
-        self.state.write("definition.yaml", self.source.read_text())
+        if self.state.load_site() is None or not self.state.definition.is_file():
+            self._keep_definition()  # a lab that was nothing before is known by it from the beginning
         self.state.store_site(site)
         self._remember(site)
         return [f"rendered {name}" for name in changed]
+
+    def _keep_definition(self) -> None:
+        """The lab is from now on what this definition says: before it was another one, and the steps had not run."""
+        self.state.write("definition.yaml", self.text)
 
     def _boot(self, lab: Lab) -> list[str]:
         with self.timeline.phase("network"):
@@ -157,11 +164,14 @@ class Bringup:
 
     def _provision(self, lab: Lab, stage: Stage) -> list[str]:
         _, seen = lab.observe()
-        if self.state.borrowed:  # whatever the machines have recorded: a bench may have been killed in between
-            seen = {name: without(observation, CHANGEABLE) for name, observation in seen.items()}
         give_up = self.state.give_up_cluster if self.start_again else None
         provisioner = Provisioner(
-            lab.topology, lab.machines, scripts(lab), self.timeline, founded=self.state.founded, give_up=give_up
+            lab.topology,
+            lab.machines,
+            kept(lab.state.folder, lab.topology),
+            self.timeline,
+            founded=self.state.founded,
+            give_up=give_up,
         )
         done = provisioner.run(stage, seen)
         self.state.return_settings()
@@ -189,24 +199,9 @@ def refuse_another_shape(state: State, definition: Definition) -> None:
         )
 
 
-def without(observation: Observation, steps: frozenset[str]) -> Observation:
-    """The same machine as if it had not been through these steps."""
-    recorded = observation.get("steps", {})
-    return {**observation, "steps": {name: digest for name, digest in recorded.items() if name not in steps}}
-
-
 def stood_on(site: Site, *, new: bool) -> list[Path]:
     """The parts of the cache that machines need: containers as long as they live, all of them while ``new``."""
     paths = [site.rootfs, site.payload] if site.provider == "lxc" else []
     if new:
         paths += [site.seed, site.image or site.payload]  # the box's own image has the payload inside
     return [Path(path) for path in paths if path]
-
-
-def scripts(lab: Lab) -> dict[tuple[str, str], Script]:
-    """The rendered steps of every machine, read from the lab's folder: what a person sees there is what runs."""
-    found = {}
-    for node in lab.topology.nodes:
-        for file in sorted((lab.state.folder / "nodes" / node.name).glob("*.sh")):
-            found[node.name, file.stem] = Script(file.stem, node.name, file.read_text())
-    return found

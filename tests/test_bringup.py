@@ -15,7 +15,7 @@ from lab import bringup
 from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
 from lab.context import DEFAULT_DEFINITION
-from lab.definition import load
+from lab.definition import load, parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
@@ -57,9 +57,7 @@ def state(tmp_path: Path, cache: Cache) -> State:
 
 
 def up(state: State, *, text: str = DEFINITION, wanted: str = "auto", refresh: bool = False) -> Bringup:
-    source = state.folder.parent / "wanted.yaml"
-    source.write_text(text)
-    return Bringup(load(source), source, state, wanted, Stage.WORKERS, Timeline(Deaf()), refresh)
+    return Bringup(parse(text), text, state, wanted, Stage.WORKERS, Timeline(Deaf()), refresh)
 
 
 def with_machines(monkeypatch: pytest.MonkeyPatch, states: Mapping[str, MachineState]) -> None:
@@ -191,8 +189,3 @@ def test_the_cache_knows_of_every_lab_that_stands_on_it(
 )
 def test_what_machines_stand_on(site: Site, new: bool, parts: list[str]) -> None:
     assert [str(path) for path in bringup.stood_on(site, new=new)] == parts
-
-
-def test_steps_that_a_bench_may_have_changed_are_run_again() -> None:
-    seen = {"joined": True, "steps": {"node": "1", "haproxy": "2", "keepalived": "3"}}
-    assert bringup.without(seen, bringup.CHANGEABLE) == {"joined": True, "steps": {"node": "1"}}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lab.bench.processors import worked
 from lab.bringup import Bringup
@@ -22,10 +21,12 @@ KUBEADM = frozenset({"init", "join"})
 
 @dataclass(frozen=True)
 class UpBench:
-    """``remove`` takes the lab away again; ``state`` must be that of a lab made for the bench alone."""
+    """``text`` is what ``definition`` was read from. ``remove`` takes the lab away again; ``state`` must be that of a
+    lab made for the bench alone.
+    """
 
     definition: Definition
-    source: Path
+    text: str
     state: State
     provider: str
     listener: Listener
@@ -53,7 +54,7 @@ class UpBench:
 
     def _round(self) -> dict[str, float]:
         timeline, before = Timeline(self.listener), worked()
-        work = Bringup(self.definition, self.source, self.state, self.provider, Stage.WORKERS, timeline)
+        work = Bringup(self.definition, self.text, self.state, self.provider, Stage.WORKERS, timeline)
         try:
             work.run()
         except LabError:

@@ -19,7 +19,7 @@ from lab.commands.destroy import remove
 from lab.commands.up import check_provider, source_of
 from lab.commands.verify import view
 from lab.context import FOLDER, open_lab
-from lab.definition import load
+from lab.definition import load, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.requirements.examination import refuse
@@ -52,7 +52,8 @@ def run(what: str, rounds: int, name: str, definition: str, provider: str, setti
 
 def _up(rounds: int, name: str, definition: str, provider: str) -> None:
     source = source_of(definition)
-    wanted = load(source)
+    text = written(source)
+    wanted = parse(text, str(source))
     state = State(Identity(name or f"{wanted.name}-bench", FOLDER))
     if state.load_site() is None:  # else it is refused for that
         refuse(of_new_lab(wanted, state.identity, provider or wanted.provider, Stage.WORKERS))
@@ -61,7 +62,7 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
         with changing(state), console.Progress(f"bench up: {rounds} rounds") as progress:
             bench = UpBench(
                 wanted,
-                source,
+                text,
                 state,
                 provider or wanted.provider,
                 progress,

@@ -1,4 +1,4 @@
-"""``./inv plan``: render everything and show it; touches nothing but the lab's folder."""
+"""``./inv plan``: render everything and show it; touches nothing but the lab's folder, and nothing there in use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from lab.context import FOLDER
 from lab.definition import Definition, load
 from lab.errors import LabError
 from lab.identity import Identity
-from lab.plan import render, write
+from lab.plan import differing, render, write
 from lab.plan.show import Table, overview
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.siting import foreseen
 from lab.state import State
 from lab.topology import derive
+
+#: The folder of a plan that differs from the lab that is there.
+PLANNED = "plan"
 
 
 def run(definition: str, lab: str, provider: str) -> None:
@@ -26,10 +29,15 @@ def run(definition: str, lab: str, provider: str) -> None:
     with state.lock():
         refuse_another_shape(state, wanted)
         # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
-        site = state.load_site() or _foreseen(wanted, state.identity, provider or wanted.provider)
+        known = state.load_site()
+        site = known or _foreseen(wanted, state.identity, provider or wanted.provider)
         topology = derive(wanted, site.driver)
         files = render(topology, site)
-        changed = write(files, state.folder)
+        changed = differing(files, state.folder)
+        # The files of a lab that is there are those that its machines went through, and can be run by hand.
+        beside = bool(known and changed)
+        folder = state.folder / PLANNED if beside else state.folder
+        write(files, folder)
     shown = overview(topology, site)
     console.table("", ["", ""], [[console.dim(name), value] for name, value in shown.facts])
     console.say("")
@@ -37,7 +45,8 @@ def run(definition: str, lab: str, provider: str) -> None:
     _table("What the timers promise", shown.promises)
     for risk in shown.risks:
         console.warn(risk)
-    console.say(f"{len(files)} files in {state.folder}, {len(changed)} of them changed", "green")
+    told = f"not what lab {state.identity.name} has: ./inv up applies them" if beside else "changed"
+    console.say(f"{len(files)} files in {folder}, {len(changed)} of them {told}", "green")
 
 
 def _foreseen(definition: Definition, identity: Identity, wanted: str) -> Site:

@@ -12,7 +12,7 @@ from lab.commands.changing import changing
 from lab.commands.show import machines_table, phases_table
 from lab.commands.verify import view
 from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
-from lab.definition import Definition, load
+from lab.definition import Definition, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.show import follows, risks
@@ -32,7 +32,8 @@ def run(
     """Bring a lab up and say where the time went."""
     source = source_of(definition)
     stage = _stage(until)
-    wanted = load(source)
+    text = written(source)
+    wanted = parse(text, str(source))
     check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
     scope = scope_of(wanted, state, provider or wanted.provider, stage, refresh=refresh)
@@ -45,7 +46,7 @@ def run(
     with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
         work = Bringup(
-            wanted, source, state, provider or wanted.provider, stage, timeline, refresh, heal, forget, start_again
+            wanted, text, state, provider or wanted.provider, stage, timeline, refresh, heal, forget, start_again
         )
         try:
             made, status, done = work.run()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lab import console
 from lab.commands.changing import changing
 from lab.context import Lab, open_lab
+from lab.drift import drift
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
 from lab.stage import Stage
@@ -25,17 +26,20 @@ def view(lab: Lab) -> LabView:
     return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace_of(lab.site.driver))
 
 
+def doubt(lab: Lab) -> str:
+    """Why nothing can be promised of a lab: it is not what its definition says; "" when it is."""
+    found = drift(lab)
+    if found and (other := lab.state.borrowed):
+        found = f"an interrupted bench left the load balancer of {other}: {found}"
+    return f"the lab is not what its definition says (./inv up mends that): {found}" if found else ""
+
+
 def run(name: str, definition: str, cases: Sequence[str]) -> None:
     """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
     lab = open_lab(name, definition)
     if lab.state.stage in (None, Stage.MACHINES):
         raise LabError(
             f"lab {lab.identity.name} has machines only: there is nothing to verify yet", "./inv up brings it further"
-        )
-    if other := lab.state.borrowed:
-        raise LabError(
-            f"an interrupted bench left lab {lab.identity.name} the load balancer of {other}: its promises are others",
-            "./inv up gives it its own back",
         )
     chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
     if not chosen:
@@ -44,7 +48,7 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
     with changing(lab.state):
         folder = new_folder(seen, "verify")
         try:
-            done = run_cases(chosen, seen, console.say, folder)
+            done = run_cases(chosen, seen, console.say, folder, doubt=lambda: doubt(lab))
         finally:
             report = write_report(folder)
     console.say("")

@@ -24,10 +24,15 @@ LARGEST = 1 << 20
 
 def load(path: FilePath) -> Definition:
     """Read a definition from a file. Raises DefinitionError with every mistake in it."""
+    return parse(written(path), str(path))
+
+
+def written(path: FilePath) -> str:
+    """What somebody wrote into a definition's file. Raises DefinitionError when there is no text in it to be read."""
     try:
         if path.stat().st_size > LARGEST:
             raise DefinitionError(str(path), [Problem("", "larger than a megabyte", "a lab definition")])
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DefinitionError(str(path), [Problem("", "no such file", "one of configs/*.yaml")]) from None
     except UnicodeDecodeError as error:
@@ -35,7 +40,6 @@ def load(path: FilePath) -> Definition:
         raise DefinitionError(str(path), [Problem("", wrong, "YAML in UTF-8")]) from None
     except OSError as error:
         raise DefinitionError(str(path), [Problem("", error.strerror or str(error), "a readable file")]) from None
-    return parse(text, str(path))
 
 
 def parse(text: str, name: str = "(text)") -> Definition:

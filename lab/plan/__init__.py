@@ -3,6 +3,6 @@
 from lab.plan.render import File, render
 from lab.plan.site import Site
 from lab.plan.steps import STEPS, Step, steps_of
-from lab.plan.write import write
+from lab.plan.write import differing, write
 
-__all__ = ["STEPS", "File", "Site", "Step", "render", "steps_of", "write"]
+__all__ = ["STEPS", "File", "Site", "Step", "differing", "render", "steps_of", "write"]

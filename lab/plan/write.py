@@ -39,6 +39,12 @@ def write(files: Mapping[str, File], folder: Path) -> list[str]:
     return sorted(changed)
 
 
+def differing(files: Mapping[str, File], folder: Path) -> list[str]:
+    """The paths at which a folder does not hold what is rendered, sorted; touches nothing."""
+    gone = {name for name in _known(folder) - set(files) if (folder / name).is_file()}
+    return sorted(gone | {name for name, file in files.items() if not _says(folder / name, file)})
+
+
 def _known(folder: Path) -> set[str]:
     try:
         data = json.loads((folder / RECORD).read_text())
@@ -52,13 +58,18 @@ def _known(folder: Path) -> set[str]:
 
 def _put(path: Path, file: File) -> bool:
     """Write one file unless it says that already; tells whether it was written."""
-    try:
-        if path.read_bytes() == file.content.encode() and path.stat().st_mode & 0o7777 == file.mode:
-            return False
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if _says(path, file):
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, file.content, file.mode)
     return True
+
+
+def _says(path: Path, file: File) -> bool:
+    try:
+        return path.read_bytes() == file.content.encode() and path.stat().st_mode & 0o7777 == file.mode
+    except FileNotFoundError:
+        return False
 
 
 def _replace(path: Path, content: str, mode: int) -> None:

@@ -13,6 +13,7 @@ was never whole is begun again from init, and that is said; one that was, only o
 """
 
 from lab.provisioning.order import Provisioner
+from lab.provisioning.scripts import Scripts, kept, rendered
 from lab.provisioning.step import Script, run_step
 
-__all__ = ["Provisioner", "Script", "run_step"]
+__all__ = ["Provisioner", "Script", "Scripts", "kept", "rendered", "run_step"]

@@ -16,7 +16,7 @@ from lab.provisioning.admission import Admission, refuse_silent
 from lab.provisioning.control_plane import ControlPlane
 from lab.provisioning.membership import leave
 from lab.provisioning.step import Script
-from lab.provisioning.work import Work
+from lab.provisioning.work import NAMED, Work
 from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
@@ -54,7 +54,7 @@ class Provisioner:
         with workers(len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
             if stage is Stage.LOADBALANCER:
-                named = [pool.submit(work.steps, node, ["node"]) for node in self.topology.workers]
+                named = [pool.submit(work.steps, node, NAMED) for node in self.topology.workers]
                 gather([*balanced.values(), *named])
                 # Where an apiserver is, there is nothing to stand in for.
                 free = [node for node in self.topology.masters if not work.marked(node)]

@@ -11,11 +11,22 @@ from lab.cluster.observation import Observation
 from lab.machine import Machine
 from lab.provisioning import membership
 from lab.provisioning.step import Script, run_step
+from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.topology import Node
 
 #: Steps that make a machine a member: whether they are due is a question to the cluster, not to the record of steps.
 ONCE = frozenset({"init", "join"})
+
+#: What every machine, every master and every machine of a cluster goes through, in this order.
+NAMED, BALANCED, PREPARED = ("node",), ("haproxy", "keepalived"), ("containerd", "kubernetes")
+
+
+def been_through(node: Node, stage: Stage) -> tuple[str, ...]:
+    """The steps that a machine has been through, whatever its past, when its lab is at a stage."""
+    if stage is Stage.MACHINES:
+        return ()
+    return (*NAMED, *(BALANCED if node.is_master else ()), *(PREPARED if stage.has_kubernetes else ()))
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,12 @@ class Work:
 
     def balance(self, node: Node) -> None:
         """Name, network and the master's share of the load balancer."""
-        self.steps(node, ["node", "haproxy", "keepalived"])
+        self.steps(node, [*NAMED, *BALANCED])
 
     def prepare(self, node: Node, before: Future[None] | None) -> None:
         """All that a machine needs before kubeadm."""
         if before is None:
-            self.steps(node, ["node"])
+            self.steps(node, NAMED)
         else:
             before.result()
         seen = self.seen[node.name]
@@ -57,7 +68,7 @@ class Work:
             self.machines[node.name].run(
                 "rm -f /var/lib/halab/steps/answerer /var/lib/halab/steps/answerer-remove"
             ).check()
-        self.steps(node, ["containerd", "kubernetes"])
+        self.steps(node, PREPARED)
 
     def finish(self, node: Node) -> None:
         """Let an attempt to join, which an earlier run left going, come to its end.

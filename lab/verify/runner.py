@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,19 +54,29 @@ def new_folder(view: LabView, kind: str) -> Path:
     raise LabError(f"no free name for a run folder in {view.state / 'runs'}", "look what fills it")
 
 
-def run(cases: Sequence[Case], view: LabView, sink: LineSink, folder: Path, *, rounds: int = 1) -> Run:
+def run(
+    cases: Sequence[Case],
+    view: LabView,
+    sink: LineSink,
+    folder: Path,
+    *,
+    rounds: int = 1,
+    doubt: Callable[[], str] = lambda: "",
+) -> Run:
     """Run the cases one after another (all of them ``rounds`` times), record into ``folder`` and judge that.
 
+    ``doubt`` says why nothing can be promised of this lab ("" when it can): no case is run then, all are *unknown*.
     Faults that an earlier command left open are healed first. A case that breaks off is judged by what it recorded, and
     is *unknown* at best; a fault that could not be healed ends the run. Raises what heal_open raises; an interrupt goes
     on after everything was healed and verdict.json written.
     """
     heal_open(view, sink)
+    reason = doubt()
     try:
         with History(folder / "history.jsonl") as history:
             for name, case in numbered([*cases] * rounds):
                 sink(f"case {name}: {case.title}")
-                if not _run_case(case, name, view, history, sink):
+                if not _run_case(case, name, view, history, sink, reason):
                     break
     finally:
         found = judge(folder)
@@ -91,7 +101,7 @@ def store(folder: Path, cases: Sequence[CaseVerdict]) -> None:
     new.replace(folder / "verdict.json")
 
 
-def _run_case(case: Case, name: str, view: LabView, history: History, sink: LineSink) -> bool:
+def _run_case(case: Case, name: str, view: LabView, history: History, sink: LineSink, doubt: str) -> bool:
     """Run one case and record it; False when the lab is not as it was, and nothing more can be learnt."""
     history.begin(name)
     promised = promise(view.topology, case.fault, kubernetes=view.kubernetes)
@@ -111,7 +121,7 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
     stage = Stage(view, history, probes, sink, name)
     with held(Ledger.of(view).still_open):
         try:
-            _conduct(case, stage)
+            _conduct(case, stage, doubt)
         except LabError as error:
             history.add("broken-off", text=str(error))
             sink(f"case {name} broke off: {error.message}")
@@ -130,9 +140,9 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
     return True
 
 
-def _conduct(case: Case, stage: Stage) -> None:
+def _conduct(case: Case, stage: Stage, doubt: str) -> None:
     """Start the probes, wait for the steady state, run the case in it."""
-    if reason := _cannot(case, stage.view):
+    if reason := doubt or _cannot(case, stage.view):
         raise LabError(reason)
     stage.probes.clocks()
     stage.probes.start()

@@ -12,7 +12,7 @@ from listening import Deaf
 from lab.bench import bringup
 from lab.bench.bringup import UpBench
 from lab.commands import bench as command
-from lab.definition import load
+from lab.definition import parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
@@ -30,8 +30,6 @@ class Labs:
 
     def __init__(self, place: Path, up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rounds, self.removed, self.built = 0, 0, 0
-        source = place / "ha.yaml"
-        source.write_text(DEFINITION)
         state = State(Identity("ha-bench", place))
         labs = self
 
@@ -51,7 +49,7 @@ class Labs:
 
         monkeypatch.setattr(bringup, "Bringup", Bringup)
         monkeypatch.setattr(bringup, "make_site", make_site)
-        self.bench = UpBench(load(source), source, state, "auto", Deaf(), self._remove)
+        self.bench = UpBench(parse(DEFINITION), DEFINITION, state, "auto", Deaf(), self._remove)
 
     def _remove(self, _state: State) -> None:
         self.removed += 1

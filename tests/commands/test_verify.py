@@ -1,0 +1,88 @@
+"""verify of a lab that is not what its definition says: no case is run, all are unknown, and every file says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from lab.commands import verify
+from lab.context import DEFAULT_DEFINITION
+from lab.definition import load
+from lab.errors import ExitStatus
+from lab.identity import Identity
+from lab.plan.site import Site
+from lab.report import write_report
+from lab.stage import Stage
+from lab.state import State
+from lab.topology import derive
+
+CASES = ["haproxy-failover", "api-spread", "scheduler-failover"]
+WHY = "the lab is not what its definition says (./inv up mends that): haproxy, keepalived not applied on master2"
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
+    """A lab whose second master did not go through two of its steps; nothing but its folder is there to be touched."""
+    state = State(Identity("ha", tmp_path))
+    state.write("stage", Stage.WORKERS)
+    topology = derive(load(DEFAULT_DEFINITION), "")
+    provider = SimpleNamespace(name="lxc", capabilities=frozenset())
+    site = Site(state.identity, "lxc")
+    lab: Any = SimpleNamespace(
+        state=state,
+        topology=topology,
+        provider=provider,
+        site=site,
+        identity=state.identity,
+        machines={},
+        kubernetes=True,
+    )
+    monkeypatch.setattr(verify, "open_lab", lambda *_: lab)
+    monkeypatch.setattr(verify, "drift", lambda _: "haproxy, keepalived not applied on master2")
+    yield state
+
+
+def test_it_is_unknown_in_every_form(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        verify.run("ha", "", [])
+    assert ended.value.code == ExitStatus.UNKNOWN == 2
+    assert " ".join(capsys.readouterr().out.split()).count(WHY) >= len(CASES)
+    (folder,) = state.runs.glob("*-verify")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert verdict["outcome"] == "unknown"
+    assert [(case["case"], case["outcome"], case["verdicts"][0]["reason"]) for case in verdict["cases"]] == [
+        (case, "unknown", WHY) for case in CASES
+    ]
+    suites = list(ElementTree.parse(folder / "junit.xml").getroot())
+    assert [suite.get("name") for suite in suites] == CASES
+    for suite in suites:
+        assert suite.get("failures") == "0", "what was not looked at has not failed"
+        assert suite.get("errors") == suite.get("tests")
+        assert any(error.get("message") == WHY for error in suite.iter("error"))
+    assert (folder / "report.html").read_text().count(WHY) >= len(CASES)
+    history = [json.loads(line)["kind"] for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert set(history) == {"header", "broken-off", "phase"}, "neither a probe nor a fault was begun"
+
+
+def test_judged_again_the_run_is_what_it_was(state: State) -> None:
+    with pytest.raises(SystemExit):
+        verify.run("ha", "", [])
+    (folder,) = state.runs.glob("*-verify")
+    before = (folder / "junit.xml").read_text()
+    write_report(folder)
+    assert (folder / "junit.xml").read_text() == before
+
+
+def test_an_interrupted_bench_is_named(state: State, capsys: pytest.CaptureFixture[str]) -> None:
+    state.borrow_settings("article")
+    with pytest.raises(SystemExit) as ended:
+        verify.run("ha", "", ["api-spread"])
+    assert ended.value.code == ExitStatus.UNKNOWN
+    said = " ".join(capsys.readouterr().out.split())
+    assert "an interrupted bench left the load balancer of article: haproxy, keepalived not applied on master2" in said
