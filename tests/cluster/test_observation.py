@@ -29,8 +29,10 @@ class FakeMachine:
     """Runs what a machine would run, here; or answers with what it is given."""
 
     answer: Result | Exception | None = None
+    given: float | None = None
 
-    def run(self, script: str, args: Sequence[str] = (), **_: Any) -> Result:
+    def run(self, script: str, args: Sequence[str] = (), *, timeout: float, **_: Any) -> Result:
+        self.given = timeout
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
@@ -76,6 +78,16 @@ def test_observations_come_by_name_and_only_of_machines_that_were_asked() -> Non
     seen = observe(TOPOLOGY, answers)  # type: ignore[arg-type]
     assert {name: one["hostname"] for name, one in seen.items()} == {"m1": "m1", "w1": "w1"}
     assert observe(TOPOLOGY, {}) == {}
+
+
+def test_an_emulated_machine_is_given_longer_to_answer() -> None:
+    definition = parse("nodes: [{name: m1, role: master}]")
+    given = {}
+    for driver in ("", "kvm", "qemu"):
+        machine = FakeMachine(Result("observe", 0, "{}", "", 0.1))
+        observe(derive(definition, driver), {"m1": machine})  # type: ignore[dict-item]
+        given[driver] = machine.given
+    assert given == {"": 15.0, "kvm": 15.0, "qemu": 60.0}
 
 
 def lease(name: str, seconds_ago: float | None, **more: Any) -> dict[str, Any]:
