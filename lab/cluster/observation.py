@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lab.errors import LabError
 from lab.machine import Machine
 from lab.parallel import workers
 from lab.topology import Node, Topology
+from lab.waiting import WaitTimeout, wait_for
 
 OBSERVER = Path(__file__).with_name("observer.py")
 
@@ -20,6 +22,9 @@ ASK_SECONDS = 15.0
 
 #: The same for an emulated machine: with all of the host's processors busy starting Python alone took it 16 and more.
 EMULATED_ASK_SECONDS = 60.0
+
+#: Seconds in which machines that answer ssh tell what they know: on a busy host one look may take too long.
+TELL_SECONDS = 60.0
 
 #: What the observer printed on one machine; {"unreachable": reason} when it could not be asked.
 Observation = Mapping[str, Any]
@@ -44,3 +49,27 @@ def observe(topology: Topology, machines: Mapping[str, Machine]) -> dict[str, Ob
     with workers(len(asked)) as pool:
         seen = pool.map(lambda node: ask(machines[node.name], node, vip, seconds), asked)
     return {node.name: observation for node, observation in zip(asked, seen, strict=True)}
+
+
+def silent(seen: Mapping[str, Observation]) -> dict[str, str]:
+    """The machines that did not answer, each with the reason. Pure."""
+    return {name: str(one["unreachable"]) for name, one in seen.items() if "unreachable" in one}
+
+
+def insist(
+    topology: Topology, machines: Mapping[str, Machine], seen: Mapping[str, Observation]
+) -> dict[str, Observation]:
+    """Ask the machines that were silent when they were ``seen`` again, until each has answered.
+
+    Returns what was seen last, some of it silence, when TELL_SECONDS have passed.
+    """
+    found = dict(seen)
+
+    def look() -> dict[str, str]:
+        found.update(observe(topology, {name: machines[name] for name in silent(found)}))
+        return silent(found)
+
+    if silent(found):
+        with suppress(WaitTimeout):
+            wait_for("the machines to tell what they know", look, lambda left: not left, seconds=TELL_SECONDS)
+    return found

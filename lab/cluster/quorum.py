@@ -39,8 +39,11 @@ def _are(what: str, number: int) -> str:
 
 
 def survivors(masters: Sequence[Node], seen: Mapping[str, Observation]) -> list[Node]:
-    """The masters whose etcd has data, whatever state it is in."""
-    return [node for node in masters if seen[node.name].get("etcd_data")]
+    """The masters whose etcd has data, whatever state it is in.
+
+    Without the cluster's CA it can never be used again: cleaning a machine that was killed has left it.
+    """
+    return [node for node in masters if seen[node.name].get("etcd_data") and seen[node.name].get("authority") != ""]
 
 
 def outlook(
@@ -48,19 +51,26 @@ def outlook(
 ) -> Quorum | None:
     """What is left of the quorum; ``peers`` has the peer URLs of all members as each survivor's own etcd knows them.
 
-    None as long as a survivor has not told: it might be the one that knows that there are fewer members by now. Where
-    they do not agree, the one is believed by whom most is left.
+    None as long as a survivor has not told: it might be the one that knows that there are fewer members by now.
+    """
+    told = all(node.name in peers for node in survivors(masters, seen))
+    return at_worst(masters, seen, peers) if told else None
+
+
+def at_worst(masters: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]) -> Quorum:
+    """The same by those survivors that have told; where none has, as if every master were a member.
+
+    Where they do not agree, the one is believed by whom most is left.
     """
     remaining = survivors(masters, seen)
-    if any(node.name not in peers for node in remaining):
-        return None
-    views = [_view(masters, remaining, seen, node, frozenset(peers[node.name])) for node in remaining]
-    return max(views, key=lambda view: len(view.left) - view.needed, default=at_worst(masters, seen))
+    views = [
+        _view(masters, remaining, seen, node, frozenset(peers[node.name])) for node in remaining if node.name in peers
+    ]
+    return max(views, key=lambda view: len(view.left) - view.needed, default=_all_members(masters, remaining))
 
 
-def at_worst(masters: Sequence[Node], seen: Mapping[str, Observation]) -> Quorum:
-    """The same, where etcd cannot be asked, as if every master were a member."""
-    left = tuple(node.name for node in survivors(masters, seen))
+def _all_members(masters: Sequence[Node], remaining: Sequence[Node]) -> Quorum:
+    left = tuple(node.name for node in remaining)
     return Quorum(len(masters), left, tuple(node.name for node in masters if node.name not in left))
 
 

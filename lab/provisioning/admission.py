@@ -7,16 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab.cluster.members import Cluster, Standing, lost, standing, told
-from lab.cluster.observation import Observation, observe
+from lab.cluster.observation import TELL_SECONDS, Observation, insist, observe
 from lab.command import Note
 from lab.errors import LabError
 from lab.parallel import gather
 from lab.provisioning.work import Work
 from lab.topology import Node, Topology
 from lab.waiting import wait_for
-
-#: Seconds for a control plane that answers to tell who belongs to it: on a busy host a question may take too long.
-TELL_SECONDS = 60.0
 
 #: Why a machine that has joined once must join again.
 AGAIN = {
@@ -53,11 +50,11 @@ class Admission:
         joining = [node for node in nodes if stands[node.name] is not Standing.MEMBER]
         gone = [node for node in joining if lost(node, seen[node.name], cluster)]
         known = [node for node in joining if cluster.knows(node) and node not in gone]
-        if gone:
-            named = ", ".join(node.name for node in gone)
+        if named := ", ".join(node.name for node in gone if not seen[node.name].get("joined")):
             self.work.timeline.line(
                 Note(f"nothing of the cluster is left on {named}: it is forgotten, then joins anew")
             )
+        if gone:
             self.work.forget(gone, self.seed)
 
         def one(node: Node) -> None:
@@ -68,12 +65,14 @@ class Admission:
                 self.work.leave(node)
             self.work.join(node, self.seed)
 
+        def in_turn() -> None:
+            # One after another, and those whose etcd may still run last: until then it counts for the quorum.
+            for node in sorted(joining, key=known.__contains__):
+                if node.is_master:
+                    one(node)
+
         joins = [pool.submit(one, node) for node in joining if not node.is_master]
-        # One after another, and those whose etcd may still run last: until then it counts for the quorum.
-        for node in sorted(joining, key=known.__contains__):
-            if node.is_master:
-                one(node)
-        gather(joins)
+        gather([pool.submit(in_turn), *joins])
 
     def _look(self, nodes: Sequence[Node]) -> tuple[Cluster, Mapping[str, Observation]]:
         """The cluster as the seed tells it at this moment, and what is seen of ``nodes``."""
@@ -93,6 +92,7 @@ class Admission:
             hint="./inv up tries again; ./inv status shows what is wrong",
         )
         assert isinstance(cluster, Cluster)
+        seen = insist(self.topology, asked, seen)
         refuse_silent(nodes, seen)
         return cluster, seen
 

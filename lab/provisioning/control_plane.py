@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lab.cluster.members import Standing, standing, told
-from lab.cluster.observation import Observation, observe
+from lab.cluster.observation import Observation, observe, silent
 from lab.cluster.quorum import Quorum, at_worst, outlook, survivors
+from lab.command import CommandTimeout
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.provisioning.admission import refuse_silent
 from lab.provisioning.membership import has_quorum, peers
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
@@ -65,23 +67,32 @@ class ControlPlane:
 
     def _answers(self, node: Node) -> bool:
         probe = f"curl --silent --insecure --fail --max-time 2 --output /dev/null https://{node.address}:6443/readyz"
-        return self.machines[node.name].run(probe, timeout=10.0).ok
+        try:
+            return self.machines[node.name].run(probe, timeout=10.0).ok
+        except CommandTimeout:
+            return False  # a busy machine: another one may answer, or this one the next time
 
     def _lost(self) -> Quorum | None:
         """The quorum, where every survivor says that it is gone, and no machine is about to join."""
-        if self._outlook(self.seen) is None:
-            return None
-        seen = self._look()
-        going = any(one.get("units", {}).get("halab-kubeadm") == "activating" for one in seen.values())
-        return None if going or any("unreachable" in one for one in seen.values()) else self._outlook(seen)
+        try:
+            if self._outlook(self.seen) is None:
+                return None
+            seen = self._look()
+            return None if _joining(seen) or silent(seen) else self._outlook(seen)
+        except CommandTimeout:
+            return None  # that a busy machine says nothing tells nothing
 
     def _outlook(self, seen: Mapping[str, Observation]) -> Quorum | None:
         remaining = survivors(self.topology.masters, seen)
         if any(has_quorum(self.machines[node.name]) for node in remaining):
             return None
-        known = {node.name: peers(self.machines[node.name], node) for node in remaining}
-        quorum = outlook(self.topology.masters, seen, {name: urls for name, urls in known.items() if urls is not None})
+        quorum = outlook(self.topology.masters, seen, self._peers(remaining))
         return quorum if quorum is not None and quorum.gone else None
+
+    def _peers(self, remaining: Sequence[Node]) -> dict[str, list[str]]:
+        """The peer URLs of all members as each of those knows them whose etcd tells."""
+        known = {node.name: peers(self.machines[node.name], node) for node in remaining}
+        return {name: urls for name, urls in known.items() if urls is not None}
 
     def _look(self) -> Mapping[str, Observation]:
         return observe(self.topology, {node.name: self.machines[node.name] for node in self.topology.masters})
@@ -89,15 +100,22 @@ class ControlPlane:
     def _given_up(self, members: Sequence[Node]) -> Quorum:
         """After all that waiting etcd's own silence counts too. Raises LabError where the cluster may yet come back."""
         seen = self._look()
-        quorum = at_worst(self.topology.masters, seen)
+        refuse_silent(self.topology.masters, seen)
+        quorum = at_worst(self.topology.masters, seen, self._peers(survivors(self.topology.masters, seen)))
         healthy = any(has_quorum(self.machines[node.name]) for node in members)
         half = any(one.get("kubeadm_traces") and not one.get("joined") for one in seen.values())
-        sure = not healthy and not any("unreachable" in one for one in seen.values())
-        if sure and (quorum.gone or (half and not self.founded)):
+        joining = _joining(seen)
+        if not healthy and not joining and (quorum.gone or (half and not self.founded)):
             return quorum
-        though = "etcd has its quorum" if healthy else "they are members"
+        though = "etcd has its quorum" if healthy else f"{joining} is still joining" if joining else "they are members"
         raise LabError(
             f"no apiserver answers on {', '.join(node.name for node in members)}, though {though}",
             "./inv up waits again; ./inv status and ./inv logs help to find out why; "
             "./inv destroy, then ./inv up, begins afresh",
         )
+
+
+def _joining(seen: Mapping[str, Observation]) -> str:
+    """The first machine that an earlier run left on its way into the cluster, "" for none."""
+    going = (name for name, one in seen.items() if one.get("units", {}).get("halab-kubeadm") == "activating")
+    return next(going, "")

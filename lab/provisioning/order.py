@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lab.cluster.observation import Observation
+from lab.cluster.observation import Observation, insist
 from lab.cluster.quorum import Quorum
 from lab.command import Note
 from lab.errors import LabError, UsageError
@@ -49,6 +49,7 @@ class Provisioner:
         """
         if stage is Stage.MACHINES:
             return []
+        seen = insist(self.topology, self.machines, seen)
         refuse_silent(self.topology.nodes, seen)
         work = Work(self.machines, self.scripts, self.timeline, seen)
         with workers(len(self.topology.nodes) * 2) as pool:
@@ -84,11 +85,14 @@ class Provisioner:
             gather([prepared[seed.name], *balanced.values()])
             self._await_vip(seed)
             work.steps(seed, ["init"])
-            admission, outsiders = Admission(self.topology, work, seed), list(wanted)
-        outsiders = [node for node in outsiders if node.name != seed.name]
+            admission, outsiders = Admission(self.topology, work, seed), [node for node in wanted if node != seed]
+        others = [node for node in outsiders if node.name != seed.name]
         if outsiders:
-            gather([prepared[node.name] for node in (seed, *outsiders)])
-            admission.admit(outsiders, pool)
+            gather([prepared[node.name] for node in (seed, *others)])
+            admission.admit(others, pool)
+        masters = [node for node in self.topology.masters if node.name != seed.name]
+        if seed in outsiders and masters:  # it answered, and is no whole member itself: now another one is
+            Admission(self.topology, work, masters[0]).admit([seed], pool)
         gather(list(prepared.values()))
 
     def _seed(self, work: Work, prepared: Mapping[str, Future[None]]) -> Node | None:

@@ -64,9 +64,21 @@ def test_data_of_another_cluster_counts_for_nothing() -> None:
 
 
 def test_where_nobody_can_be_asked_every_master_counts_as_a_member() -> None:
-    assert at_worst(MASTERS, seen({"m1": "ours", "m4": "ours"})) == Quorum(5, ("m1", "m4"), ("m2", "m3", "m5"))
-    assert not at_worst(MASTERS[:3], seen({"m1": "ours", "m3": "ours"})).gone
+    assert at_worst(MASTERS, seen({"m1": "ours", "m4": "ours"}), {}) == Quorum(5, ("m1", "m4"), ("m2", "m3", "m5"))
+    assert not at_worst(MASTERS[:3], seen({"m1": "ours", "m3": "ours"}), {}).gone
     assert [node.name for node in survivors(MASTERS, seen({"m4": "ours", "m2": "x"}))] == ["m2", "m4"]
+
+
+def test_who_has_told_is_believed_where_others_are_silent() -> None:
+    """A silent one has its data: it counts as left."""
+    found = at_worst(MASTERS, seen({"m1": "ours", "m2": "ours"}), {"m1": urls("m1", "m2", "m3")})
+    assert (found.members, found.left, found.gone) == (3, ("m1", "m2"), False)
+
+
+def test_data_without_a_certificate_authority_is_lost() -> None:
+    assert survivors(MASTERS, seen({"m1": "", "m2": "ours"})) == [MASTERS[1]]
+    untold = {**seen({}), "m3": {"etcd_data": True}}
+    assert survivors(MASTERS, untold) == [MASTERS[2]], "that it could not be read proves nothing"
 
 
 def test_it_says_how_many_are_left_of_how_many() -> None:

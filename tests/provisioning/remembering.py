@@ -235,12 +235,21 @@ class Lab:
             for step in steps_of(node)
         }
 
-    def run(self, stage: Stage, seen: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> list[str]:
-        """Run the provisioner on machines of which this is seen (nothing yet, unless told); ``options`` are its own."""
+    def run(
+        self,
+        stage: Stage,
+        seen: Mapping[str, Mapping[str, Any]] | None = None,
+        start: Mapping[str, Mapping[str, Any]] | None = None,
+        **options: Any,
+    ) -> list[str]:
+        """Run the provisioner on machines of which this is seen (nothing yet, unless told); ``options`` are its own.
+
+        ``start`` is what the run is told, where that is something else than what is.
+        """
         if self.cluster is None:
             given = self.seen() if seen is None else seen
             self.cluster = Cluster(self.topology, {name: dict(one) for name, one in given.items()})
-        start = {name: dict(self.cluster.observation(name)) for name in self.cluster.machines}
+        start = start or {name: dict(self.cluster.observation(name)) for name in self.cluster.machines}
         machines = {name: FakeMachine(name, self.journal, self.answer, self.cluster) for name in start}
         work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told), **options)  # type: ignore[arg-type]
         return work.run(stage, start)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from remembering import ALL, PREPARED, Call, Cluster, Lab, url
 
+from lab.cluster import observation
+from lab.command import CommandTimeout, Result
 from lab.errors import LabError, UsageError
 from lab.provisioning import control_plane
 from lab.stage import Stage
@@ -97,20 +99,46 @@ class TestLost:
         assert lab.journal.before(("master5", "join"), ("master1", "clean"))
         assert lab.journal.before(("master1", "join"), ("master2", "clean"))
 
-    def test_a_machine_that_does_not_answer_is_not_taken_for_a_lost_one(self) -> None:
+    def test_a_machine_that_does_not_answer_is_not_taken_for_a_lost_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(observation, "TELL_SECONDS", 0.0)
         lab = Lab()
         cluster = lab.lose("master1")
         cluster.machines["master3"] = {"unreachable": "ssh: timed out"}
         with pytest.raises(LabError, match="master3: ssh: timed out"):
             lab.run(Stage.WORKERS, founded=True)
-        assert lab.journal.calls == []
+        assert {call.name for call in lab.journal.calls} == {"observe"}
 
-    def test_one_that_falls_silent_on_the_way_is_not_either(self) -> None:
+    def test_one_that_falls_silent_on_the_way_is_not_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(observation, "TELL_SECONDS", 0.0)
         lab = Lab(answer=lambda call: (255, "") if (call.machine, call.name) == ("worker1", "observe") else None)
         lab.lose("master1", "worker1")
         with pytest.raises(LabError, match=r"worker1: .*observe"):
             lab.run(Stage.WORKERS, founded=True)
         assert not {"forget", "join"} & {call.name for call in lab.journal.calls}
+
+    def test_a_slow_one_is_asked_again(self) -> None:
+        """A busy host: the first look took too long, on the way another one does."""
+        looks = 0
+
+        def answer(call: Call) -> tuple[int, str] | None:
+            nonlocal looks
+            looks += (call.machine, call.name) == ("worker1", "observe")
+            return (124, "") if call.name == "observe" and call.machine == "worker1" and looks % 2 == 1 else None
+
+        lab = Lab(answer=answer)
+        cluster = lab.lose("master1", "worker1")
+        start = {name: dict(cluster.observation(name)) for name in ALL}
+        start["worker1"] = {"unreachable": "it was given 15 s"}
+        lab.run(Stage.WORKERS, start=start, founded=True)
+        agree(lab)
+
+    def test_every_join_that_failed_is_told(self) -> None:
+        lab = Lab(answer=lambda call: (1, "") if call.name == "join" else None)
+        lab.lose("master2", "worker1", "worker2")
+        with pytest.raises(LabError) as caught:
+            lab.run(Stage.WORKERS, founded=True)
+        told = "\n".join([caught.value.message, *(error.message for error in caught.value.others)])
+        assert all(f"on {name}" in told for name in ("master2", "worker1", "worker2")), told
 
     def test_workers_are_not_asked_for_before_their_stage(self) -> None:
         lab = Lab()
@@ -154,6 +182,18 @@ class TestStrangers:
         assert lab.run(Stage.WORKERS, founded=True) == [f"{stranger} join"]
         agree(lab)
         assert lab.journal.before((stranger, "clean"), (stranger, "join"))
+
+    @pytest.mark.parametrize("masters", [2, 3])
+    @pytest.mark.parametrize("renewed", [False, True], ids=["deleted", "made anew"])
+    def test_all_nodes_were_deleted_and_one_run_mends_it(self, masters: int, renewed: bool) -> None:
+        """Somebody tried ``kubectl delete nodes --all``: the member through which the others join needs it too."""
+        lab = Lab(masters)
+        cluster = lab.lose()
+        cluster.nodes = dict.fromkeys(cluster.nodes, "another") if renewed else {}
+        lab.run(Stage.WORKERS, founded=True)
+        assert agree(lab).authority == "first"
+        assert "init" not in {call.name for call in lab.journal.calls}
+        assert lab.journal.before(("master2", "join"), ("master1", "clean"))
 
     def test_one_whose_etcd_member_was_removed_joins_again(self) -> None:
         lab = Lab()
@@ -231,6 +271,64 @@ class TestQuorumGone:
         with pytest.raises(LabError, match="of 3 etcd members only master2 is left"):
             lab.run(Stage.WORKERS, founded=True)
         assert sum(call.name == "readyz" for call in lab.journal.calls) > 1
+
+    @pytest.mark.parametrize("question", ["readyz", "etcd health", "etcd members"])
+    def test_a_question_that_takes_too_long_ends_nothing(self, question: str) -> None:
+        asked = 0
+
+        def answer(call: Call) -> tuple[int, str] | None:
+            nonlocal asked
+            asked += call.name == question
+            if call.name == question and asked == 1:
+                raise CommandTimeout(Result(question, 124, "", "", 15.0, call.machine), "it was given 15 s")
+            return (7, "") if call.name == "readyz" else None
+
+        lab = Lab(answer=answer)
+        lab.lose("master1", "master3")
+        with pytest.raises(LabError, match="of 3 etcd members only master2 is left"):
+            lab.run(Stage.WORKERS, founded=True)
+
+    def test_what_the_survivors_know_is_believed_also_after_all_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two of five were lost and removed, then another one: two of three are left, and one of them is slow."""
+        monkeypatch.setattr(control_plane, "API_SECONDS", 0.0)
+
+        silent = {("master2", "etcd members"), ("master1", "readyz"), ("master2", "readyz")}
+        lab = Lab(masters=5, answer=lambda call: (7, "") if (call.machine, call.name) in silent else None)
+        cluster = lab.lose("master3", "master4", "master5")
+        for name in ("master4", "master5"):
+            cluster.forget(name)
+        with pytest.raises(LabError, match="no apiserver answers on master1, master2"):
+            lab.run(Stage.WORKERS, founded=True, give_up=lambda: None)
+        assert "clean" not in {call.name for call in lab.journal.calls}
+
+    def test_killed_while_members_were_cleaned_the_next_run_goes_on_by_itself(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Their certificates are gone, not all of their data, and the mark, which goes last, is still there."""
+        monkeypatch.setattr(control_plane, "API_SECONDS", 0.0)
+        lab = self.lab()
+        assert lab.cluster is not None
+        for name in ("master1", "master2", "master3"):
+            lab.cluster.machines[name]["authority"] = ""
+        lab.answer = lambda call: (
+            (7, "")
+            if call.name == "readyz" and not self.began(lab)
+            else (77, "")
+            if call.name == "etcd members"
+            else None
+        )
+        lab.run(Stage.WORKERS, founded=False)
+        assert agree(lab).authority == "made by master1"
+
+    def test_a_machine_that_hangs_is_named_and_nothing_is_said_of_the_others(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control_plane, "API_SECONDS", 0.0)
+        hangs = {("master2", "readyz"), ("master2", "observe")}
+        lab = Lab(answer=lambda call: (7, "") if (call.machine, call.name) in hangs or call.name == "readyz" else None)
+        lab.lose("master1", "master3")
+        with pytest.raises(LabError, match=r"master2: .*observe"):
+            lab.run(Stage.WORKERS, founded=True, give_up=lambda: None)
 
     def test_a_half_joined_master_does_not_cost_a_whole_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The rule for a cluster that never was: once it was whole, a busy host proves nothing."""
