@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lab.command import CommandTimeout, run
-from lab.debian.apt import Source
+from lab.debian.sources import Source
 from lab.parallel import workers
 
 #: apt's own downloader, beside its methods (Debian's package apt).

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lab.command import LineSink, run
 from lab.contained import contained
-from lab.debian.apt import ACQUIRE, CODENAME, Source, acquire_options, configured, stanzas
+from lab.debian.apt import ACQUIRE, acquire_options
+from lab.debian.sources import CODENAME, Source, configured, stanzas
 from lab.errors import LabError
 
 #: Seconds: 40–60 on an idle machine with a near mirror (measured).
@@ -49,7 +50,7 @@ def mmdebstrap(
     argv += [CODENAME, str(target), str(listed)]
     # The file with the sources lies beside the target, and so must mmdebstrap's own temporary files: /tmp may be small.
     result = run(contained(argv), env={"TMPDIR": str(target.parent)}, timeout=TIMEOUT, sink=sink, label="mmdebstrap")
-    result.check("is the Debian mirror reachable and complete? (apt-get update)")
+    result.check(f"is the Debian mirror reachable and complete? (apt-get update; it must carry {CODENAME})")
     listed.unlink()
 
 

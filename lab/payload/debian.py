@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.box.components import digest
 from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
-from lab.debian.apt import AptError, configured
+from lab.debian.sources import AptError, configured
 from lab.errors import LabError
 from lab.payload import archive, images, programs
 from lab.payload.base import Availability

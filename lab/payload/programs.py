@@ -11,7 +11,8 @@ from pathlib import Path
 from lab.cache import GIB, remove
 from lab.command import LineSink, run
 from lab.contained import contained
-from lab.debian.apt import AptError, Client, configured
+from lab.debian.apt import Client
+from lab.debian.sources import AptError, configured
 from lab.errors import LabError
 
 #: What is built. Debian's packages of this source hold kubectl only (and collide with other packagers' kubectl).

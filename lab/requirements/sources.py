@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.debian.apt import configured
 from lab.debian.mirrors import HELPER, releases, silent
+from lab.debian.sources import configured
 from lab.errors import LabError
 from lab.payload.choose import choose
 from lab.providers.libvirt.siting import refuse_unreachable

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from lab.debian.apt import Source
+from lab.debian.sources import Source
 
 
 class _Mirror(BaseHTTPRequestHandler):

@@ -14,8 +14,8 @@ from pathlib import Path
 import needs
 import pytest
 
-from lab.debian.apt import Source
 from lab.debian.mirrors import releases, silent
+from lab.debian.sources import Source
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -11,8 +11,8 @@ from serving import mirror
 
 from lab.cache import Cache
 from lab.command import CommandError
-from lab.debian.apt import Source
 from lab.debian.rootfs import mmdebstrap
+from lab.debian.sources import Source
 
 pytestmark = [needs.root, needs.apt]
 

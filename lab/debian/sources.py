@@ -1,0 +1,185 @@
+"""Debian 12's package sources on this host: those that it has, else those of its own release with the suite replaced.
+
+Read from /etc/apt in both of its formats (sources.list(5)). No mirror is named here: a machine without a usable source
+is told so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.command import run
+from lab.errors import LabError
+
+#: The release whose packages the lab is made of.
+CODENAME = "bookworm"
+
+#: Debian's other releases, as suites name them: the later ones' code names, and the aliases, which mean another release
+#: every two years. An archive of Debian's that has one of them has CODENAME too.
+OTHERS = ("trixie", "forky", "duke", "sid", "oldstable", "stable", "testing", "unstable")
+
+#: A suite is a release and what of it: all, its updates, its security updates (under two names: "/updates" until 2021).
+SUITE = re.compile(r"(?P<release>[a-z]+)(?P<part>-updates|-security|/updates)?/?")
+
+#: Fields of a source that hold for all suites of its archive. Nothing that loosens apt's verification is among them.
+KEPT = ("types", "uris", "components", "architectures", "check-valid-until", "check-date")
+
+#: What the files begin with that hold Debian's keys (package debian-archive-keyring).
+DEBIAN_KEYS = "debian-archive-"
+
+
+class AptError(LabError):
+    """The configured sources do not give what is needed."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One stanza of a deb822 file: field name (lower case) to value."""
+
+    fields: Mapping[str, str]
+
+    def of_type(self, kind: str) -> str:
+        """The stanza's text, offering ``kind`` ("deb" or "deb-src") and component main only."""
+        shown = {**self.fields, "types": kind, "components": "main"}
+        return "".join(f"{name.title()}: {value}\n" for name, value in shown.items())
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it lies, without the slash at the end."""
+        return [uri.rstrip("/") for uri in self.fields.get("uris", "").split()]
+
+
+def configured(
+    etc: Path = Path("/etc/apt"),
+    keyrings: Path = Path("/usr/share/keyrings"),
+    origins: Callable[[], Mapping[str, str]] | None = None,
+) -> list[Source]:
+    """The sources of Debian 12's component main for this host.
+
+    They are the host's own; where it has none of Debian's, as on a later release, they are derived from those of its
+    Debian archive. ``origins`` tells what apt has on record (default: recorded_origins), asked only where it matters.
+    Raises AptError when there are none.
+    """
+    enabled = [source for source in read(etc) if _offers_main(source)]
+    own = [part for source in enabled if (part := _of(source, (CODENAME,)))]
+    others = [part for source in enabled if (part := _of(source, OTHERS))]
+    if others:
+        unsigned = any("signed-by" not in source.fields for source in [*own, *others])
+        known = (origins or recorded_origins)() if unsigned else {}
+        debians = [source for source in others if is_debians(source, known)]
+        if debians and not any(is_debians(source, known) for source in own):
+            return [derived(source, keyring(keyrings)) for source in debians]
+    if not own:
+        raise AptError(
+            f"no source of Debian 12 ({CODENAME}, component main) is configured in {etc}, nor one of a later Debian",
+            f"add a Debian mirror with the suite {CODENAME} to /etc/apt/sources.list.d/ and try again",
+        )
+    return own
+
+
+def read(etc: Path) -> list[Source]:
+    """All sources in a folder like /etc/apt."""
+    found: list[Source] = []
+    for path in sorted((etc / "sources.list.d").glob("*.sources")):
+        found += deb822(path.read_text())
+    for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]:
+        if path.is_file():
+            found += one_line(path.read_text())
+    return found
+
+
+def deb822(text: str) -> list[Source]:
+    """The stanzas of a *.sources file. Continuation lines (an embedded key in Signed-By) are kept."""
+    sources = []
+    for block in re.split(r"\n[ \t]*\n", text):
+        fields: dict[str, str] = {}
+        last = ""
+        for line in block.splitlines():
+            if line.startswith("#") or not line.strip():
+                continue
+            if line[0] in " \t" and last:
+                fields[last] += "\n" + line
+            elif ":" in line:
+                last, _, value = line.partition(":")
+                last = last.strip().lower()
+                fields[last] = value.strip()
+        if fields:
+            sources.append(Source(fields))
+    return sources
+
+
+_ONE_LINE = re.compile(
+    r"^deb(?:-src)?\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>[^#]*)"
+)
+
+
+def one_line(text: str) -> list[Source]:
+    """The sources of a *.list file, as stanzas."""
+    sources = []
+    for line in text.splitlines():
+        if match := _ONE_LINE.match(line.strip()):
+            fields = {"types": line.split()[0], "uris": match["uri"], "suites": match["suite"]}
+            fields["components"] = match["components"].strip()
+            for option in (match["options"] or "").split():
+                name, _, value = option.partition("=")
+                fields[_OPTIONS.get(name.lower(), name.lower())] = value.replace(",", " ")
+            sources.append(Source(fields))
+    return sources
+
+
+#: Options of the one-line format that have another name in a stanza (sources.list(5)).
+_OPTIONS = {"arch": "architectures", "lang": "languages", "target": "targets"}
+
+
+def _offers_main(source: Source) -> bool:
+    """Is it switched on, and does it have the component main? (Debian's has, most third parties' have others.)"""
+    switched_off = source.fields.get("enabled", "yes").lower() in ("no", "false", "0", "off", "without", "disable")
+    return not switched_off and "main" in source.fields.get("components", "").split()
+
+
+def _of(source: Source, releases: Iterable[str]) -> Source | None:
+    """The part of a source that offers one of these releases, or None."""
+    matches = {suite: SUITE.fullmatch(suite) for suite in source.fields.get("suites", "").split()}
+    suites = [suite for suite, match in matches.items() if match and match["release"] in releases]
+    return Source({**source.fields, "suites": " ".join(suites)}) if suites else None
+
+
+def is_debians(source: Source, origins: Mapping[str, str]) -> bool:
+    """Is this Debian's own archive (a mirror of it), and not somebody's who names suites after Debian's releases?
+
+    Its keyring tells. A source without one is Debian's unless apt has another origin on record for its address.
+    """
+    if signed_by := source.fields.get("signed-by", ""):
+        return all(Path(key).name.startswith(DEBIAN_KEYS) for key in signed_by.split())
+    return all(origins.get(address, "Debian") == "Debian" for address in source.addresses)
+
+
+def derived(source: Source, keys: Path) -> Source:
+    """The same archive's Debian 12, which counts only when Debian has signed it (``keys``), whatever apt allows."""
+    parts = [match["part"] or "" for suite in source.fields["suites"].split() if (match := SUITE.fullmatch(suite))]
+    suites = dict.fromkeys(CODENAME + part.replace("/updates", "-security") for part in parts)
+    kept = {name: source.fields[name] for name in KEPT if name in source.fields}
+    return Source({**kept, "suites": " ".join(suites), "signed-by": str(keys)})
+
+
+def keyring(folder: Path) -> Path:
+    """The file with all of Debian's keys. Raises AptError without."""
+    for name in ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp"):  # Debian 12; later ones, with a link
+        if (folder / name).is_file():
+            return folder / name
+    raise AptError(f"Debian's keys are not in {folder}", "apt-get install debian-archive-keyring")
+
+
+def recorded_origins() -> dict[str, str]:
+    """What apt has on record: address of an archive to the origin that its signed release file names."""
+    listed = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN)"]).stdout
+    pairs = (line.partition(" ") for line in listed.splitlines())
+    return {address.rstrip("/"): origin for address, _, origin in pairs if origin != "$(ORIGIN)"}
+
+
+def stanzas(sources: Iterable[Source], kind: str) -> str:
+    """The text of a *.sources file. A source that the machine has as deb and as deb-src is written once."""
+    return "\n".join(dict.fromkeys(source.of_type(kind) for source in sources))
