@@ -60,6 +60,10 @@ def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple
     return site, found.why
 
 
+#: What the part is called that holds Kubernetes' programs and images.
+KUBERNETES = "Kubernetes"
+
+
 @dataclass(frozen=True)
 class Part:
     """Something that is built once. ``space`` is the disk in bytes that it takes; ``fetched``: from package sources."""
@@ -94,7 +98,7 @@ def unbuilt(
     if box is not None and (refresh or not box.ready):
         parts.append(Part("the box", space))
     if payload and (tree is None or refresh or not tree.ready):
-        parts.append(Part("Kubernetes", source.space(cache, refresh) if source is not None else 0))
+        parts.append(Part(KUBERNETES, source.space(cache, refresh) if source is not None else 0))
     if provider == "lxc" and (parts or not _seeded(cache, box, tree)):
         parts.append(Part("the images' seed", seed.SPACE, fetched=False))
     return tuple(parts)
@@ -179,7 +183,8 @@ def _virtual_machines(
 
 
 def _payload(definition: Definition, cache: Cache, timeline: Timeline, *, refresh: bool) -> Path:
+    wanted = definition.kubernetes
     with timeline.phase("Kubernetes payload"):
-        source, why = choose(definition.kubernetes.source, definition.kubernetes.version)
+        source, why = choose(cache, wanted.source, wanted.version, refresh=refresh)
         timeline.line(f"Kubernetes {source.version}, source {why}")
         return source.prepare(cache, timeline.line, refresh)

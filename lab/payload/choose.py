@@ -17,10 +17,11 @@ PLANNED = {
 SOURCES: tuple[Payload, ...] = (DebianPayload(),)
 
 
-def choose(source: str, version: str = "") -> tuple[Payload, str]:
+def choose(cache: Cache, source: str, version: str = "", *, refresh: bool = False) -> tuple[Payload, str]:
     """The payload for a definition's ``source`` ("auto" takes the first that works) and ``version`` ("" = its own).
 
-    Returns it with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
+    What lies in the cache works, wherever it came from, unless it shall be built anew (``refresh``). Returns the
+    payload with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
     """
     candidates = {payload.name: payload for payload in SOURCES}
     if source in PLANNED:
@@ -38,6 +39,8 @@ def choose(source: str, version: str = "") -> tuple[Payload, str]:
         if version and payload.version != version:
             reasons.append(f"{payload.name}: has {payload.version} only, not {version}")
             continue
+        if payload.tree(cache).ready and not refresh:
+            return payload, f"{payload.name}: in the cache"
         availability = payload.available()
         if availability.ok:
             return payload, f"{payload.name}: {availability.why}"

@@ -12,7 +12,6 @@ from lab.box.components import digest
 from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.sources import AptError, configured
-from lab.errors import LabError
 from lab.payload import archive, images, programs
 from lab.payload.base import Availability
 
@@ -33,9 +32,9 @@ class DebianPayload:
     version: str = programs.VERSION
 
     def available(self) -> Availability:
-        """Needs root, a compiler, and a configured source of Debian 12."""
-        if missing := programs.missing():
-            return Availability(False, f"to compile it, these packages are missing: {missing}")
+        """Needs mmdebstrap, which brings the compiler, and a configured source of Debian 12."""
+        if shutil.which("mmdebstrap") is None:
+            return Availability(False, "to compile it, the package mmdebstrap is missing")
         if os.uname().machine not in archive.ARCHITECTURES:
             return Availability(False, f"processor {os.uname().machine} is not supported")
         try:
@@ -46,16 +45,11 @@ class DebianPayload:
 
     def prepare(self, cache: Cache, sink: LineSink, refresh: bool = False) -> Path:
         """The tree in the cache, compiled when it is not there. Raises LabError."""
-        tree = self.tree(cache)
-        if not (tree.ready and not refresh):
-            availability = self.available()
-            if not availability.ok:
-                raise LabError(f"Kubernetes cannot be built: {availability.why}", "run ./inv doctor")
-        return tree.build(lambda folder: self._make(folder, cache, sink, refresh), refresh, SPACE, sink)
+        return self.tree(cache).build(lambda folder: self._make(folder, cache, sink, refresh), refresh, SPACE, sink)
 
     def tree(self, cache: Cache) -> Entry:
         """Where the payload lies in the cache."""
-        files = [HERE / name for name in ("debian.py", "images.py", "archive.py", "pause.go")]
+        files = [HERE / name for name in ("debian.py", "images.py", "archive.py")]
         return cache.entry(
             "payload", self.name, {"programs": self.binaries(cache).key, "builder": digest(*files, CRICTL)}
         )
@@ -67,7 +61,8 @@ class DebianPayload:
 
     def binaries(self, cache: Cache) -> Entry:
         """Where the compiled programs lie in the cache."""
-        inputs = {"version": self.version, "builder": digest(HERE / "programs.py"), "machine": os.uname().machine}
+        files = [HERE / name for name in ("programs.py", "toolchain.py", "toolchain.sh", programs.PAUSE.name)]
+        inputs = {"version": self.version, "builder": digest(*files), "machine": os.uname().machine}
         return cache.entry("programs", "kubernetes", inputs)
 
     def _make(self, folder: Path, cache: Cache, sink: LineSink, refresh: bool) -> Mapping[str, object]:

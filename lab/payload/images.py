@@ -98,7 +98,7 @@ def _interpreter(program: Path) -> str:
     return match[1].decode()
 
 
-def kubernetes_images(binaries: Path, packages: Packages, pause: Path) -> list[Image]:
+def kubernetes_images(binaries: Path, packages: Packages) -> list[Image]:
     """All images of the payload, for the programs in ``binaries``."""
     version = programs.VERSION
     images = [
@@ -108,7 +108,7 @@ def kubernetes_images(binaries: Path, packages: Packages, pause: Path) -> list[I
     images.append(Image(f"{REGISTRY}/kube-proxy:{version}", proxy_tree(binaries, packages)))
     etcd = packages.programs(("etcd", "etcdctl"), "/usr/local/bin")
     images.append(Image(f"{REGISTRY}/etcd:3.4.13-0", {**BASE, **etcd}))
-    images.append(Image(f"{REGISTRY}/pause:3.2", {"/pause": pause}, entrypoint=("/pause",)))
+    images.append(Image(f"{REGISTRY}/pause:3.2", {"/pause": binaries / programs.PAUSE.stem}, entrypoint=("/pause",)))
     images.append(Image(WORKLOAD, busybox_tree(packages.find("busybox")), command=("sh",)))
     return images
 
@@ -144,10 +144,8 @@ def build(folder: Path, binaries: Path, sink: LineSink) -> dict[str, str]:
         hook.chmod(0o755)
         mmdebstrap(work / "packages", PACKAGES, sink, variant="extract", script=hook)
         packages = Packages(work / "packages")
-        pause = work / "pause"
-        programs.build_single(Path(__file__).with_name("pause.go"), pause, work / "go", sink)
         machine = os.uname().machine
-        for image in kubernetes_images(binaries, packages, pause):
+        for image in kubernetes_images(binaries, packages):
             sink(f"image {image.name}")
             archive.write(image, folder, machine)
         versions = offered((work / "versions").read_text())

@@ -9,16 +9,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lab.cache import GIB, remove
-from lab.command import LineSink, run
-from lab.contained import contained
+from lab.command import LineSink
 from lab.debian.apt import Client
 from lab.debian.sources import AptError, configured
 from lab.errors import LabError
+from lab.payload.toolchain import GO_SOURCES, WORK, Toolchain
 
 #: What is built. Debian's packages of this source hold kubectl only (and collide with other packagers' kubectl).
 ON_MACHINES = ("kubeadm", "kubelet", "kubectl")
 IN_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 PROGRAMS = ON_MACHINES + IN_IMAGES
+
+#: What holds a pod's namespaces open: a program of our own, for the image of that name.
+PAUSE = Path(__file__).with_name("pause.go")
 
 PACKAGE = "kubernetes"
 
@@ -28,13 +31,10 @@ VERSION = "v1.20.2"
 #: Debian's version says 1.20.5 and holds 1.20.2.
 DEBIAN_VERSION = re.compile(r"(?:\+really|^)1\.20\.2-")
 
-#: Debian's Go of this release; 1.20.2 was released with Go 1.15, and builds with 1.19 after the two repairs below.
-GO_ROOT = Path("/usr/lib/go-1.19")
+#: The vendored reflect2 1.0.1 panics under Go ≥ 1.18 (modern-go/reflect2#28); Debian packages 1.0.2.
+REFLECT2 = Path("github.com/modern-go/reflect2")
 
-#: Debian's golang-github-modern-go-reflect2-dev: the vendored 1.0.1 panics under Go ≥ 1.18 (modern-go/reflect2#28).
-REFLECT2 = Path("/usr/share/gocode/src/github.com/modern-go/reflect2")
-
-#: Disk that a build uses at its height (source tree 0.3, compiler cache and linker 3, programs 0.5 GiB; measured).
+#: Disk that a build uses at its height (compiler 0.6 and its cache 3, source tree 0.3, programs 0.5 GiB; measured).
 SPACE = 5 * GIB
 
 #: Seconds: 270 on two idle cores (measured), with room for slow and busy ones.
@@ -43,46 +43,43 @@ BUILD_TIMEOUT = 3600.0
 #: Packages that a build from an empty compiler cache compiles (measured), for the progress that is shown.
 PACKAGES_COMPILED = 2300
 
-TREE = Path("src/k8s.io/kubernetes")
-
-
-def missing() -> str:
-    """What of the host's programs is missing for a build, or ""."""
-    wanted = {
-        "golang-1.19-go": (GO_ROOT / "bin/go").exists(),
-        "golang-github-modern-go-reflect2-dev": REFLECT2.is_dir(),
-        "dpkg-dev": shutil.which("dpkg-source") is not None,
-    }
-    return ", ".join(name for name, there in wanted.items() if not there)
+#: Where the source tree lies in the folder to work in: Go 1.15 wants its packages by their paths.
+TREE = Path("go/src/k8s.io/kubernetes")
 
 
 def build(folder: Path, sink: LineSink) -> Mapping[str, object]:
-    """Fetch, unpack, repair and compile; leaves PROGRAMS in ``folder`` and nothing else. Returns versions.
+    """Fetch, unpack, repair and compile; leaves PROGRAMS and pause in ``folder`` and nothing else. Returns versions.
 
     Raises AptError when no configured source offers the package, CommandError when a step fails.
     """
-    work = folder / "work"
+    work, root = folder / "work", folder / "toolchain"
     work.mkdir()
-    debian_version = _fetch(work, sink)
-    tree = work / "go" / TREE
-    repair_reflect2(tree)
-    _generate_openapi(work, sink)
+    toolchain = Toolchain.unpack(root, work, sink)
+    debian_version = _fetch(toolchain, sink)
+    repair_reflect2(work / TREE, toolchain.host(GO_SOURCES / REFLECT2))
+    _generate_openapi(toolchain, sink)
     sink(f"compile {', '.join(PROGRAMS)}")
     flags = ["-trimpath", "-ldflags", linker_flags(VERSION)]
     packages = [f"k8s.io/kubernetes/cmd/{name}" for name in PROGRAMS]
-    _go(work, counted(sink), "build", "-v", *flags, "-o", str(folder) + "/", *packages)
-    absent = [name for name in PROGRAMS if not (folder / name).is_file()]
-    if absent:
+    _go(toolchain, counted(sink), "build", "-v", *flags, "-o", f"{WORK}/bin/", *packages)
+    shutil.copy(PAUSE, work)
+    _go(toolchain, sink, "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{WORK}/bin/", f"{WORK}/{PAUSE.name}")
+    compiled = [*PROGRAMS, PAUSE.stem]
+    if absent := [name for name in compiled if not (work / "bin" / name).is_file()]:
         raise LabError(f"go build ended well but left no {', '.join(absent)}")
-    sink("remove the source tree and the compiler's cache")
+    for name in compiled:
+        (work / "bin" / name).rename(folder / name)
+    versions = {"kubernetes": VERSION, "source": debian_version, "go": toolchain.go_version}
+    sink("remove compiler, source tree and the compiler's cache")
     remove(work)
-    return {"kubernetes": VERSION, "source": debian_version, "go": (GO_ROOT / "VERSION").read_text().splitlines()[0]}
+    remove(root)
+    return versions
 
 
-def _fetch(work: Path, sink: LineSink) -> str:
+def _fetch(toolchain: Toolchain, sink: LineSink) -> str:
     """Download and unpack the source package with Debian's patches applied (one of them mends CVE-2021-25743)."""
     sink("fetch the kubernetes source package")
-    apt = work / "apt"
+    apt = toolchain.work / "apt"
     client = Client(apt, configured(), "deb-src", sink)
     update = client.update()
     offered = client.source_versions(PACKAGE)
@@ -95,19 +92,19 @@ def _fetch(work: Path, sink: LineSink) -> str:
             "check that the mirror is reachable and carries source packages of Debian 12 (apt-get update)",
         )
     dsc = client.fetch_source(PACKAGE, versions[0], apt)
-    tree = work / "go" / TREE
-    tree.parent.mkdir(parents=True)
+    (toolchain.work / TREE).parent.mkdir(parents=True)
     sink("unpack the source")
-    unpack = ["dpkg-source", "--no-check", "--extract", str(dsc), str(tree)]  # apt has verified signature and sums
-    run(contained(unpack), timeout=300.0, label="dpkg-source --extract kubernetes").check()
+    # apt has verified signature and sums
+    unpack = ["dpkg-source", "--no-check", "--extract", f"{WORK}/apt/{dsc.name}", str(WORK / TREE)]
+    toolchain.run(unpack, timeout=300.0, label="dpkg-source --extract kubernetes").check()
     return versions[0]
 
 
-def repair_reflect2(tree: Path) -> None:
+def repair_reflect2(tree: Path, debians: Path) -> None:
     """Replace the vendored reflect2 by Debian's."""
-    vendored = tree / "vendor/github.com/modern-go/reflect2"
+    vendored = tree / "vendor" / REFLECT2
     remove(vendored)
-    shutil.copytree(REFLECT2, vendored, ignore=shutil.ignore_patterns("*_test.go", "reflect2_amd64_test*"))
+    shutil.copytree(debians, vendored, ignore=shutil.ignore_patterns("*_test.go", "reflect2_amd64_test*"))
 
 
 #: Folders whose packages may carry the tag, and parts of vendor that are no part of the API (upstream's Makefile).
@@ -135,19 +132,17 @@ def _has_tag(path: Path) -> bool:
     return b"+k8s:openapi-gen=" in path.read_bytes()
 
 
-def _generate_openapi(work: Path, sink: LineSink) -> None:
+def _generate_openapi(toolchain: Toolchain, sink: LineSink) -> None:
     """Generate pkg/generated/openapi, which upstream's tree does not contain."""
     sink("generate the OpenAPI definitions")
-    tree = work / "go" / TREE
-    generator = work / "openapi-gen"
-    _go(work, sink, "build", "-o", str(generator), "k8s.io/kubernetes/vendor/k8s.io/kube-openapi/cmd/openapi-gen")
-    inputs = ",".join(f"k8s.io/kubernetes/{package}" for package in openapi_packages(tree))
-    argv = [str(generator), "--logtostderr", "--output-file-base", "zz_generated.openapi"]
-    argv += ["--go-header-file", "hack/boilerplate/boilerplate.generatego.txt", "--output-base", str(work / "go/src")]
+    generator = f"{WORK}/openapi-gen"
+    _go(toolchain, sink, "build", "-o", generator, "k8s.io/kubernetes/vendor/k8s.io/kube-openapi/cmd/openapi-gen")
+    inputs = ",".join(f"k8s.io/kubernetes/{package}" for package in openapi_packages(toolchain.work / TREE))
+    argv = [generator, "--logtostderr", "--output-file-base", "zz_generated.openapi"]
+    argv += ["--go-header-file", "hack/boilerplate/boilerplate.generatego.txt", "--output-base", f"{WORK}/go/src"]
     argv += ["--output-package", "k8s.io/kubernetes/pkg/generated/openapi", "--input-dirs", inputs]
-    argv += ["--report-filename", str(work / "violations")]
-    env = _environment(work)
-    run(contained(argv), env=env, cwd=tree, timeout=600.0, label="openapi-gen").check()
+    argv += ["--report-filename", f"{WORK}/violations"]
+    toolchain.run(argv, folder=WORK / TREE, timeout=600.0, label="openapi-gen").check()
 
 
 def linker_flags(version: str) -> str:
@@ -179,32 +174,8 @@ def counted(sink: LineSink) -> LineSink:
     return count_line
 
 
-def _environment(work: Path) -> dict[str, str]:
-    """Go's environment: the GOPATH mode of that time, all its folders below ``work``, nothing of the user's own."""
-    (work / "tmp").mkdir(exist_ok=True)
-    return {
-        "GO111MODULE": "off",
-        "GOENV": "off",
-        "GOFLAGS": "",
-        "GOROOT": str(GO_ROOT),
-        "GOPATH": str(work / "go"),
-        "GOCACHE": str(work / "gocache"),
-        "GOTMPDIR": str(work / "tmp"),
-        "CGO_ENABLED": "0",
-        "PATH": f"{GO_ROOT}/bin:{os.environ.get('PATH', os.defpath)}",
-    }
-
-
-def _go(work: Path, sink: LineSink, *args: str) -> None:
-    argv = [str(GO_ROOT / "bin/go"), *args]
-    label = f"go {args[0]} ({args[-1] if len(args) < 5 else 'kubernetes'})"
-    tree = work / "go" / TREE
-    run(contained(argv), env=_environment(work), cwd=tree, timeout=BUILD_TIMEOUT, sink=sink, label=label).check(
+def _go(toolchain: Toolchain, sink: LineSink, *args: str) -> None:
+    label = f"go {args[0]} ({'kubernetes' if '-v' in args else Path(args[-1]).name})"
+    toolchain.run(["go", *args], folder=WORK / TREE, timeout=BUILD_TIMEOUT, sink=sink, label=label).check(
         "out of memory or disk? The build needs 4 GiB of each"
     )
-
-
-def build_single(source: Path, target: Path, work: Path, sink: LineSink) -> None:
-    """Compile one Go file of our own, static and stripped (the pause program)."""
-    (work / "go" / TREE).mkdir(parents=True, exist_ok=True)
-    _go(work, sink, "build", "-trimpath", "-ldflags", "-s -w", "-o", str(target), str(source))

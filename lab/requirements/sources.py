@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.cache import Cache
 from lab.debian.mirrors import HELPER, releases, silent
 from lab.debian.sources import configured
 from lab.errors import LabError
@@ -12,6 +13,7 @@ from lab.payload.choose import choose
 from lab.providers.libvirt.siting import refuse_unreachable
 from lab.requirements.finding import Finding, Grade
 from lab.requirements.scope import Scope
+from lab.siting import KUBERNETES
 
 
 def mirrors(scope: Scope) -> Finding:
@@ -34,10 +36,11 @@ def mirrors(scope: Scope) -> Finding:
 
 
 def kubernetes(scope: Scope) -> Finding:
-    """A source that has the wanted version, and can give it on this host."""
+    """A source that has the wanted version and can give it on this host, be it out of the cache."""
     wanted = scope.topology.definition.kubernetes
+    anew = any(part.name == KUBERNETES for part in scope.parts)
     try:
-        chosen, why = choose(wanted.source, wanted.version)
+        chosen, why = choose(Cache.default(), wanted.source, wanted.version, refresh=anew)
     except LabError as error:
         return Finding("Kubernetes", error.message, Grade.BAD, error.hint)
     return Finding("Kubernetes", f"{chosen.version}, source {why}", Grade.GOOD)

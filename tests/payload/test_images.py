@@ -177,7 +177,7 @@ def test_kube_proxy_without_xtables_modules_is_refused(tmp_path: Path) -> None:
 
 def test_the_images_are_those_that_kubeadm_asks_for(tmp_path: Path) -> None:
     """The list is that of `kubeadm config images list --kubernetes-version v1.20.2`, without CoreDNS."""
-    built = images.kubernetes_images(tmp_path, unpacked(tmp_path), tmp_path / "pause")
+    built = images.kubernetes_images(tmp_path, unpacked(tmp_path))
     assert {image.name for image in built} == {
         "k8s.gcr.io/kube-apiserver:v1.20.2",
         "k8s.gcr.io/kube-controller-manager:v1.20.2",

@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.errors import LabError, UsageError
 from lab.payload import programs
-from lab.payload.base import Availability
-from lab.payload.choose import choose
-from lab.payload.debian import DebianPayload
 
 
 def test_both_version_packages_are_stamped() -> None:
@@ -57,14 +53,13 @@ def test_openapi_covers_tagged_packages_through_links_and_nothing_else(tmp_path:
     assert programs.openapi_packages(tmp_path) == ["pkg/apis/a", "vendor/k8s.io/api/core/v1"]
 
 
-def test_reflect2_is_replaced_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reflect2_is_replaced_as_a_whole(tmp_path: Path) -> None:
     debians = tmp_path / "debian"
     _write(debians, "reflect2.go", "new")
     _write(debians, "reflect2_test.go", "test")
-    monkeypatch.setattr(programs, "REFLECT2", debians)
     _write(tmp_path, "tree/vendor/github.com/modern-go/reflect2/reflect2.go", "old")
     _write(tmp_path, "tree/vendor/github.com/modern-go/reflect2/type_map.go", "old")
-    programs.repair_reflect2(tmp_path / "tree")
+    programs.repair_reflect2(tmp_path / "tree", debians)
     vendored = tmp_path / "tree/vendor/github.com/modern-go/reflect2"
     assert {path.name: path.read_text() for path in vendored.iterdir()} == {"reflect2.go": "new"}
 
@@ -82,38 +77,3 @@ def test_progress_is_counted_and_errors_come_through_at_once() -> None:
         "# k8s.io/kubernetes/cmd/kubelet",
         "cmd/kubelet/kubelet.go:3:1: syntax error",
     ]
-
-
-@pytest.fixture
-def available(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DebianPayload, "available", lambda _self: Availability(True, "compiled here"))
-
-
-@pytest.mark.usefixtures("available")
-@pytest.mark.parametrize("source", ["auto", "debian"])
-def test_the_choice_says_why(source: str) -> None:
-    payload, why = choose(source, "v1.20.2")
-    assert payload.name == "debian"
-    assert why == "debian: compiled here"
-
-
-@pytest.mark.usefixtures("available")
-@pytest.mark.parametrize("source", ["upstream", "bundle", "nonsense"])
-def test_a_source_that_does_not_exist_is_a_wrong_definition(source: str) -> None:
-    with pytest.raises(UsageError, match=source) as caught:
-        choose(source)
-    assert "debian" in caught.value.hint
-
-
-@pytest.mark.usefixtures("available")
-def test_a_version_that_no_source_has_is_refused() -> None:
-    with pytest.raises(LabError, match=r"v1\.31\.0") as caught:
-        choose("auto", "v1.31.0")
-    assert "has v1.20.2 only" in caught.value.hint
-
-
-def test_a_host_that_cannot_compile_is_told_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "REFLECT2", tmp_path / "absent")
-    with pytest.raises(LabError) as caught:
-        choose("auto", "v1.20.2")
-    assert "golang-github-modern-go-reflect2-dev" in caught.value.hint
