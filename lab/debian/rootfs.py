@@ -32,6 +32,9 @@ def mmdebstrap(
 ) -> None:
     """Make ``target`` a root file system with ``packages``; ``script`` is run on the host with it as $1 at the end.
 
+    A package may be one of apt's patterns ("?essential"; apt-patterns(7)). ``variant`` is mmdebstrap's own word:
+    "extract" unpacks the packages and configures none.
+
     Raises AptError without a configured source, CommandError with what apt said when the mirror fails half-way.
     """
     if shutil.which("mmdebstrap") is None:
@@ -41,7 +44,7 @@ def mmdebstrap(
     listed = target.parent / f"{target.name}.sources"
     listed.write_text(stanzas(configured() if sources is None else sources, "deb"))
     argv = ["mmdebstrap", "--mode=root", "--format=directory", f"--variant={variant}"]
-    argv += ["--include=" + ",".join(packages), "--dpkgopt=force-unsafe-io"]
+    argv += [*(f"--include={package}" for package in packages), "--dpkgopt=force-unsafe-io"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     argv += [f"--aptopt={line}" for line in [*_acquire(), 'Acquire::Languages "none"']]
     if script is not None:
