@@ -33,6 +33,10 @@ def acquire_options(dump: str) -> list[str]:
     return [line for line in dump.splitlines() if wanted.match(line) or flat.match(line)]
 
 
+#: What helps when a download failed.
+HINT = "the mirror did not give the whole package; try again, or use another mirror"
+
+
 class Client:
     """apt-get and apt-cache with lists, cache and sources of their own below ``folder``."""
 
@@ -76,10 +80,18 @@ class Client:
 
     def fetch_source(self, package: str, version: str, folder: Path) -> Path:
         """Download a source package, verified by apt against the signed indexes; returns its .dsc."""
-        self._run(
-            "apt-get", "--quiet", "source", "--only-source", "--download-only", f"{package}={version}", cwd=folder
-        ).check("the mirror did not give the whole source package; try again, or use another mirror")
-        found = sorted(folder.glob(f"{package}_*.dsc"))
+        return self._fetch(
+            "apt-get", "--quiet", "source", "--only-source", "--download-only", f"{package}={version}",
+            folder=folder, leaves=f"{package}_*.dsc",
+        )  # fmt: skip
+
+    def fetch_package(self, package: str, folder: Path) -> Path:
+        """Download a binary package, verified by apt against the signed indexes; returns its .deb."""
+        return self._fetch("apt-get", "--quiet", "download", package, folder=folder, leaves=f"{package}_*.deb")
+
+    def _fetch(self, *argv: str, folder: Path, leaves: str) -> Path:
+        self._run(*argv, cwd=folder).check(HINT)
+        found = sorted(folder.glob(leaves))
         if len(found) != 1:
-            raise AptError(f"apt-get source {package}={version} left {len(found)} .dsc files in {folder}, not one")
+            raise AptError(f"{' '.join(argv)} left {len(found)} files {leaves} in {folder}, not one")
         return found[0]

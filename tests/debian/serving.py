@@ -36,7 +36,7 @@ class _Mirror(BaseHTTPRequestHandler):
 
 @contextmanager
 def mirror(cut: tuple[str, ...] = ()) -> Iterator[Source]:
-    """A Debian mirror with one source package, trusted without a signature."""
+    """A Debian mirror with one source package and one binary package, trusted without a signature."""
     tar = b"x" * 4000
     dsc = b"Format: 1.0\nSource: kubernetes\n"
     lines = [(dsc, "kubernetes_1.20.2-1.dsc"), (tar, "kubernetes_1.20.2.orig.tar.gz")]
@@ -44,9 +44,15 @@ def mirror(cut: tuple[str, ...] = ()) -> Iterator[Source]:
     fields = "Package: kubernetes\nVersion: 1.20.2-1\nFormat: 1.0\nDirectory: pool\n"
     plain = f"{fields}Checksums-Sha256:{sums}\n\n".encode()
     sources = gzip.compress(plain, mtime=0)
-    packages = gzip.compress(b"Package: nothing\nVersion: 1\nArchitecture: all\n" * 50, mtime=0)
+    deb = b"!<arch>\n" + b"x" * 4000
+    binary = "Package: vagrant-lxc\nVersion: 1.4.3-3\nArchitecture: all\nFilename: pool/vagrant-lxc_1.4.3-3_all.deb\n"
+    binary += f"Size: {len(deb)}\nSHA256: {hashlib.sha256(deb).hexdigest()}\n\n"
+    nothing = b"Package: nothing\nVersion: 1\nArchitecture: all\n" * 50
+    packages = binary.encode() + nothing
     indexes = {"main/source/Sources": plain, "main/source/Sources.gz": sources}
-    indexes |= {f"main/binary-{arch}/Packages.gz": packages for arch in ("amd64", "arm64")}
+    for arch in ("amd64", "arm64"):
+        indexes[f"main/binary-{arch}/Packages"] = packages
+        indexes[f"main/binary-{arch}/Packages.gz"] = gzip.compress(packages, mtime=0)
     listed = "".join(f" {hashlib.sha256(body).hexdigest()} {len(body)} {name}\n" for name, body in indexes.items())
     head = "Suite: bookworm\nCodename: bookworm\nDate: Sat, 10 Jun 2023 08:00:00 UTC\nComponents: main\n"
     release = f"{head}Architectures: amd64 arm64\nSHA256:\n{listed}".encode()
@@ -55,6 +61,7 @@ def mirror(cut: tuple[str, ...] = ()) -> Iterator[Source]:
         **{f"/dists/bookworm/{name}": body for name, body in indexes.items() if name.endswith(".gz")},
         "/pool/kubernetes_1.20.2-1.dsc": dsc,
         "/pool/kubernetes_1.20.2.orig.tar.gz": tar,
+        "/pool/vagrant-lxc_1.4.3-3_all.deb": deb,
     }
     handler = type("Handler", (_Mirror,), {"files": files, "cut": cut})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -24,7 +24,18 @@ case " $* " in *" install "*) ;; *) exit 0 ;; esac
 cat "$SCRATCH/sbin/policy-rc.d" > "$SCRATCH/policy-seen"
 [ ! -e "$SCRATCH/apt-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
 [ ! -e "$SCRATCH/apt-fails" ] || { echo 'E: Unable to locate package'; exit 100; }
-for name; do case $name in -* | *=* | install) ;; *) echo "$name" >> "$SCRATCH/installed" ;; esac; done
+for name; do
+  case $name in
+    -* | *=* | install) ;;
+    */*_*.deb) [ -e "$name" ] || exit 100; name=${name##*/}; echo "${name%%_*}" >> "$SCRATCH/installed" ;;
+    *) [ -n "$(apt-cache madison "$name")" ] || exit 100; echo "$name" >> "$SCRATCH/installed" ;;
+  esac
+done
+"""
+
+#: Knows all packages but those in the file not-offered.
+APT_CACHE = """#!/bin/sh
+grep -qsxF "$2" "$SCRATCH/not-offered" || echo " $2 | 1.0 | http://m.test/debian main"
 """
 
 #: Configures what an interrupted apt left unconfigured; before that, apt refuses to begin.
@@ -38,8 +49,16 @@ case "$1 ${2:-}" in
   -c*) exit "$(cat "$SCRATCH/python-too-old" 2> /dev/null || echo 0)" ;;
   -V*) echo Python 3.9.2 ;;
   "-m venv") echo "venv" >> "$SCRATCH/python.log"; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+  "-P -m")
+    case $3 in
+      lab.debian.package)
+        echo "$3 $4 PYTHONPATH=$PYTHONPATH" >> "$SCRATCH/python.log"
+        [ ! -e "$SCRATCH/mirror-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
+        [ ! -e "$SCRATCH/mirror-fails" ] || { echo "E: no source of Debian 12" >&2; exit 1; }
+        touch "$5/$4_1.0_all.deb" ;;
+      *) echo "PYTHONPATH=$PYTHONPATH" "$@" ;;
+    esac ;;
   "-m pip") echo "pip $*" >> "$SCRATCH/python.log"; [ ! -e "$SCRATCH/pip-fails" ] ;;
-  *) echo "PYTHONPATH=$PYTHONPATH" "$@" ;;
 esac
 """
 
@@ -69,6 +88,7 @@ class Host:
             self.program(tool).symlink_to(shutil.which(tool) or f"/no/such/{tool}")
         self.write_program("dpkg-query", DPKG_QUERY)
         self.write_program("apt-get", APT_GET)
+        self.write_program("apt-cache", APT_CACHE)
         self.write_program("dpkg", DPKG)
         self.write_program("python3", PYTHON)
         self.write_program("systemctl", SYSTEMCTL)

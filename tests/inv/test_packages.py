@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from fresh import FOLDER, LIBVIRT, LXC, NOTHING_BUILT, Host, listed
 
 from lab.definition import load, parse
 from lab.providers import choice
+from lab.waiting import wait_for
 
 
 class TestPackages:
@@ -178,7 +181,7 @@ class TestPackages:
         assert {"lxc-start", "mmdebstrap"} <= set(said)
         assert "vagrant" not in said
         assert done.stdout == ""
-        assert "built on Debian 12 only; README.md" in done.stderr
+        assert "built on Debian only; README.md" in done.stderr
 
     def test_without_apt_nobody_is_asked_for_what_is_not_built(self, bare: Host) -> None:
         bare.program("apt-get").unlink()
@@ -189,8 +192,8 @@ class TestPackages:
         assert done.returncode == 64
         said = set(done.stderr.strip().split(":")[-1].split())
         assert {"vagrant", "qemu-img"} <= said
-        assert not said & {"go", "mmdebstrap", "dpkg-source", "mcopy", "syslinux", "sfdisk", "lxc-start"}
-        assert "Debian 12 only" not in done.stderr
+        assert not said & {"mmdebstrap", "mcopy", "syslinux", "sfdisk", "lxc-start"}
+        assert "Debian only" not in done.stderr
 
     def test_a_failure_shows_aptss_last_words_and_where_the_rest_is(self, bare: Host) -> None:
         (bare.folder / "apt-fails").touch()
@@ -209,3 +212,56 @@ class TestPackages:
         (bare.folder / "apt-fails").touch()
         assert bare.inv("up", "--provider", "lxc").returncode == 1
         assert bare.log("dpkg") == []
+
+
+class TestALaterDebian:
+    """A release that has no vagrant-lxc: Debian 12's is taken, from the same mirror, and all else from its own."""
+
+    @pytest.fixture
+    def later(self, bare: Host) -> Host:
+        (bare.folder / "not-offered").write_text("vagrant-lxc\n")
+        return bare
+
+    def test_it_is_installed_after_all_the_others(self, later: Host) -> None:
+        done = later.inv("up", "--provider", "lxc")
+        assert done.returncode == 0, done.stderr
+        assert later.needs() == listed("python", *LXC)
+        _, own, older = later.log("apt")
+        assert "vagrant-lxc" not in own and " lxc " in own
+        assert older.split()[-2].endswith("/vagrant-lxc_1.0_all.deb")
+        assert f"lab.debian.package vagrant-lxc PYTHONPATH={later.folder}/clone" in later.log("python")
+        assert "this release has no vagrant-lxc: Debian 12's is taken" in done.stderr
+        assert "installing" not in later.inv("up", "--provider", "lxc").stderr
+
+    def test_what_was_fetched_for_it_does_not_stay(self, later: Host) -> None:
+        later.inv("up", "--provider", "lxc")
+        assert list(later.folder.glob("tmp.*")) == []
+
+    def test_an_interrupt_while_it_is_fetched_loses_nothing(self, later: Host) -> None:
+        (later.folder / "mirror-waits").touch()
+        process = later.start("up", "--provider", "lxc")
+        wait_for("the mirror to be asked", (later.folder / "waiting").exists, bool, seconds=20, interval=0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=20)
+        assert (process.returncode, "goes on from here" in said) == (130, True)
+        assert [path for path in later.folder.glob("tmp.*") if path.is_dir()] == []
+        assert list(later.policy.parent.iterdir()) == []
+        (later.folder / "mirror-waits").unlink()
+        assert later.inv("up", "--provider", "lxc").returncode == 0
+        assert later.needs() == listed("python", *LXC)
+
+    def test_where_there_is_one_it_is_the_releases_own(self, bare: Host) -> None:
+        bare.inv("up", "--provider", "lxc")
+        assert not any("lab.debian" in line for line in bare.log("python"))
+
+    def test_a_mirror_without_it_is_told_and_the_next_call_goes_on(self, later: Host) -> None:
+        (later.folder / "mirror-fails").touch()
+        done = later.inv("up", "--provider", "lxc")
+        assert done.returncode == 1
+        assert "E: no source of Debian 12" in done.stderr
+        assert "vagrant-lxc" not in later.needs()
+        (later.folder / "mirror-fails").unlink()
+        again = later.inv("up", "--provider", "lxc")
+        assert again.returncode == 0
+        assert "not started): vagrant-lxc\n" in again.stderr
+        assert later.needs() == listed("python", *LXC)
