@@ -11,6 +11,9 @@ import vagrant
 from lab.command import LineSink, run, shown
 from lab.quoting import ssh_config
 
+#: What Ruby loads before Vagrant (see the file), and the folder in which it is found.
+RUBY_FOLDER, RUBY_FILE = Path(__file__).with_name("ruby"), "file_exists"
+
 #: Seconds for ``vagrant up`` of all machines; emulated ones need about two minutes (measured), a first start more.
 UP_SECONDS = 1200.0
 
@@ -45,9 +48,14 @@ class LabVagrant(vagrant.Vagrant):
         ).check("the same command can be tried by hand: ./inv enter vagrant up")
 
 
-def environment(state: Path, provider: str) -> dict[str, str]:
-    """What Vagrant needs in its environment to find this lab and nobody else's boxes."""
+def environment(state: Path, provider: str, outer: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What Vagrant needs in its environment to find this lab and nobody else's boxes, and to run on any Ruby.
+
+    Ruby's own variables are added to: RUBYOPT is split at spaces, RUBYLIB at colons.
+    """
     return {
+        "RUBYLIB": os.pathsep.join(filter(None, (str(RUBY_FOLDER), outer.get("RUBYLIB")))),
+        "RUBYOPT": " ".join(filter(None, (outer.get("RUBYOPT"), f"-r{RUBY_FILE}"))),
         "VAGRANT_CWD": str(state),
         "VAGRANT_HOME": str(state / "vagrant"),
         "VAGRANT_DEFAULT_PROVIDER": provider,
