@@ -94,6 +94,7 @@ class Host:
         self.write_program("systemctl", SYSTEMCTL)
         self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")
         self.installed.write_text("".join(f"{name}\n" for name in self.packages))
+        (self.folder / "os-release").write_text('NAME="Debian"\nVERSION_ID="12"\nID=debian\n')
         (self.folder / "cpuinfo").write_text("flags\t\t: fpu vme sse\n")
         clone = self.folder / self.name
         shutil.copytree(FOLDER / "host", clone / "host")
@@ -104,6 +105,7 @@ class Host:
             ("/usr/sbin/policy-rc.d", self.policy),
             ("/usr/bin/python3", self.program("python3")),
             ("/run/systemd/system", self.folder / "systemd"),
+            ("/etc/os-release", self.folder / "os-release"),
             ("/proc/cpuinfo", self.folder / "cpuinfo"),
             ("/dev/kvm", self.folder / "kvm"),
         ):
@@ -154,10 +156,11 @@ class Host:
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
 
 
-def listed(*groups: str) -> list[str]:
-    """The packages of some lists."""
+def listed(*groups: str, debian: int = 12) -> list[str]:
+    """The packages of some lists that this release of Debian has."""
     lines = [line for group in groups for line in (FOLDER / "host" / f"{group}.packages").read_text().splitlines()]
-    return sorted({line.partition("#")[0].strip() for line in lines} - {""})
+    words = [line.partition("#")[0].split() for line in lines]
+    return sorted({name for name, *since in filter(None, words) if int((since or ["0"])[-1]) <= debian})
 
 
 #: What a lab that builds its box and Kubernetes needs besides Python.

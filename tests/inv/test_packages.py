@@ -165,6 +165,22 @@ class TestPackages:
         bare.inv("status")
         assert "libvirt-dev" in bare.installed.read_text().split()
 
+    @pytest.mark.parametrize(
+        ("os_release", "debian"),
+        [
+            ('ID=debian\nVERSION_ID="12"\n', 12),
+            ('ID=debian\nVERSION_ID="13"\n', 13),
+            ('PRETTY_NAME="Debian GNU/Linux trixie/sid"\nID=debian\n', 99),  # testing
+            ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"\n', 0),
+            ("", 0),
+        ],
+    )
+    def test_a_package_of_later_releases_is_needed_there_only(self, bare: Host, os_release: str, debian: int) -> None:
+        (bare.folder / "os-release").write_text(os_release)
+        assert bare.inv("up", "--provider", "libvirt").returncode == 0
+        assert bare.needs() == listed("python", *LIBVIRT, debian=debian)
+        assert ("libvirt-daemon-driver-network" in bare.needs()) == (debian >= 13)
+
     def test_without_root_it_says_what_to_type(self, tmp_path: Path) -> None:
         host = Host(tmp_path, uid=1000, packages=listed("python", "common", "build"))
         done = host.inv("up", "--provider", "lxc")

@@ -82,5 +82,13 @@ class TestServices:
     def test_units_that_came_with_it_do_not_start_at_the_next_boot(self, bare: Host) -> None:
         (bare.folder / "systemd").mkdir()
         bare.inv("up", "--provider", "lxc")
-        assert [line for line in bare.log("systemctl") if line.startswith("disable")] == ["disable --quiet lxc"]
+        disabled = [line.split()[-1] for line in bare.log("systemctl") if line.startswith("disable")]
+        assert disabled == ["lxc", "lxc-monitord"], "lxc-net is at work"
         assert not any("haproxy" in line or "libvirt" in line for line in bare.log("systemctl")), "not ours to touch"
+
+    def test_libvirts_sockets_do_not_either(self, bare: Host) -> None:
+        """Since Debian 13 they come with the daemon's own package."""
+        (bare.folder / "systemd").mkdir()
+        bare.inv("up", "--provider", "libvirt")
+        disabled = {line.split()[-1] for line in bare.log("systemctl") if line.startswith("disable")}
+        assert {"libvirtd", "libvirtd.socket", "libvirt-guests", "virtlogd", "virtlogd.socket"} <= disabled
