@@ -15,7 +15,9 @@ NAMESPACE = """
 set -euo pipefail
 for name in eth0 eth1; do ip link add "$name" type bridge; ip link set "$name" up; done
 ip link set lo up
-mount -t tmpfs none /run; mkdir /run/halab /run/haproxy
+mount -t tmpfs none /run; mkdir /run/halab /run/haproxy /run/package
+# Since 2.3 (Debian 13) keepalived says nothing good without this file of its package.
+cp /etc/keepalived/*.config-opts /run/package/ 2> /dev/null || true
 mount -t tmpfs none /etc/keepalived
 mount -t tmpfs none /var/lib/haproxy
 """
@@ -23,6 +25,7 @@ mount -t tmpfs none /var/lib/haproxy
 KEEPALIVED = """
 for folder in "$1"/*/; do
   rm -f /etc/keepalived/*
+  find /run/package -type f -exec cp {} /etc/keepalived/ ';'
   find "$folder" -name 'haproxy-*' -exec install -m 0755 {} /etc/keepalived/ ';'
   status=0
   said=$(keepalived --config-test --use-file "$folder/keepalived.conf" 2>&1) || status=$?
