@@ -13,10 +13,12 @@ from lab import siting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, Entry
+from lab.debian.sources import AptError, Source
 from lab.definition import Definition, load, parse
 from lab.doctor import examine
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
+from lab.payload import debian
 from lab.payload.choose import tree
 from lab.providers.libvirt.siting import Hypervisor
 from lab.requirements import sources, space, vagrant
@@ -93,6 +95,16 @@ def built(entry: Entry | None) -> Entry:
 
 def payload_of(cache: Cache) -> Entry | None:
     return tree(cache, DEFINITION.kubernetes.source, DEFINITION.kubernetes.version)
+
+
+def test_kubernetes_in_the_cache_needs_no_compiler_and_no_source(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> list[Source]:
+        raise AptError("no source of Debian 12")
+
+    monkeypatch.setattr(debian, "configured", none)
+    assert finding("Kubernetes").grade is Grade.BAD
+    built(payload_of(cache))
+    assert finding("Kubernetes") == Finding("Kubernetes", "v1.20.2, source debian: in the cache", Grade.GOOD)
 
 
 class TestMirrors:
