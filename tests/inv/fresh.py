@@ -49,15 +49,12 @@ case "$1 ${2:-}" in
   -c*) exit "$(cat "$SCRATCH/python-too-old" 2> /dev/null || echo 0)" ;;
   -V*) echo Python 3.9.2 ;;
   "-m venv") echo "venv" >> "$SCRATCH/python.log"; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
-  "-P -m")
-    case $3 in
-      lab.debian.package)
-        echo "$3 $4 PYTHONPATH=$PYTHONPATH" >> "$SCRATCH/python.log"
-        [ ! -e "$SCRATCH/mirror-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
-        [ ! -e "$SCRATCH/mirror-fails" ] || { echo "E: no source of Debian 12" >&2; exit 1; }
-        touch "$5/$4_1.0_all.deb" ;;
-      *) echo "PYTHONPATH=$PYTHONPATH" "$@" ;;
-    esac ;;
+  "-P -X")
+    [ "$5" = lab.debian.package ] || { echo "PYTHONPATH=$PYTHONPATH" "$@"; exit; }
+    echo "$5 $6 PYTHONPATH=$PYTHONPATH" >> "$SCRATCH/python.log"
+    [ ! -e "$SCRATCH/mirror-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
+    [ ! -e "$SCRATCH/mirror-fails" ] || { echo "E: no source of Debian 12" >&2; exit 1; }
+    touch "$7/$6_1.0_all.deb" ;;
   "-m pip") echo "pip $*" >> "$SCRATCH/python.log"; [ ! -e "$SCRATCH/pip-fails" ] ;;
 esac
 """
