@@ -142,7 +142,10 @@ def install(say: Callable[[str], object]) -> None:
 
 
 def finish() -> None:
-    """Wait until all was said."""
+    """Wait until all was said. The program is about to end: an interrupt has nothing left to do."""
+    for number in SIGNALS:
+        if signal.getsignal(number) == _process.handle:
+            signal.signal(number, signal.SIG_IGN)
     said = threading.Event()
     _process.words.put(said.set)
     said.wait(SAID)

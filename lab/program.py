@@ -179,11 +179,14 @@ def process() -> int:
     output.guard()
     interrupts.install(_notice)
     try:
-        status = main()
+        try:
+            status = main()
+        finally:
+            interrupts.finish()
     except KeyboardInterrupt:  # one more, while the first was told
         return int(ExitStatus.INTERRUPTED)
-    finally:
-        interrupts.finish()
+    if sys.stdout is not None:
+        sys.stdout.flush()  # not only at exit, when nobody could be told any more that it was lost
     if (lost := output.trouble()) is not None and status == ExitStatus.GOOD:
         return _unexpected(lost)
     return status

@@ -275,3 +275,48 @@ class TestProcess:
         done = subprocess.run(["bash", "-c", line], cwd=FOLDER, capture_output=True, text=True, timeout=30)
         assert "Traceback" not in done.stderr
         assert "fault" not in done.stderr
+
+
+#: A program that is interrupted while it undoes something, and again while it waits for its last words to be shown.
+IMPATIENT = """
+import os, signal, sys, threading
+from lab import interrupts, program
+
+def main():
+    try:
+        with interrupts.held(lambda: [interrupts.Open("a fault", "later")]), interrupts.unbroken():
+            os.kill(os.getpid(), signal.SIGINT)
+            told.wait(10)
+    except KeyboardInterrupt:
+        return 130
+
+def slow(text):
+    told.set()
+    at_the_end.wait(10)
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(10)
+
+def finish(usual=interrupts.finish):
+    at_the_end.set()
+    usual()
+
+told, at_the_end = threading.Event(), threading.Event()
+program.main, program._notice, interrupts.finish = main, slow, finish
+sys.exit(program.process())
+"""
+
+
+def test_an_interrupt_of_the_last_words_shows_no_trace() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("words", [[], ["--list"], ["--version"]])
+def test_a_full_disk_is_told_also_where_little_was_written(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab.program", *words],
+            cwd=FOLDER, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
