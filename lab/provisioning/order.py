@@ -51,6 +51,8 @@ class Provisioner:
             return []
         seen = insist(self.topology, self.machines, seen)
         refuse_silent(self.topology.nodes, seen)
+        if stage.has_kubernetes and self.founded and self.give_up is not None:
+            self._refuse_to_give_up(seen)
         work = Work(self.machines, self.scripts, self.timeline, seen)
         with workers(len(self.topology.nodes) * 2) as pool:
             balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
@@ -99,16 +101,22 @@ class Provisioner:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
         if not self.founded and not any(work.marked(node) for node in self.topology.masters):
             return None
-        found = ControlPlane(self.topology, self.machines, self.timeline, work.seen, self.founded).await_answer()
+        found = self._control_plane(work.seen).await_answer()
         if isinstance(found, Quorum):
             self._start_again(found, work, prepared)
             return None
-        if self.founded and self.give_up is not None:
+        return found
+
+    def _control_plane(self, seen: Mapping[str, Observation]) -> ControlPlane:
+        return ControlPlane(self.topology, self.machines, self.timeline, seen, self.founded)
+
+    def _refuse_to_give_up(self, seen: Mapping[str, Observation]) -> None:
+        """Raise UsageError for a cluster that answers, before any step has changed something."""
+        if not isinstance(self._control_plane(seen).await_answer(), Quorum):
             raise UsageError(
                 "--start-again: the cluster has its quorum, there is nothing to be given up",
                 "./inv up without it brings back what is missing; ./inv destroy removes the lab",
             )
-        return found
 
     def _start_again(self, quorum: Quorum, work: Work, prepared: Mapping[str, Future[None]]) -> None:
         """Take every machine out of the cluster that cannot be saved; raises LabError where nobody said that it may.
