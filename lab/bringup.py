@@ -14,7 +14,7 @@ from lab.errors import LabError, UsageError
 from lab.health import settle
 from lab.plan import render, write
 from lab.plan.site import Site
-from lab.power import step_clocks
+from lab.power import clocks_held, late, step_clocks
 from lab.providers.base import MachineState
 from lab.provisioning import Provisioner, kept
 from lab.reach import wait_reachable
@@ -151,15 +151,16 @@ class Bringup:
         states = lab.provider.states()
         absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
         self.lost(lab, [name for name, state in states.items() if state is MachineState.ABSENT])
-        if absent:
-            if self.state.ssh_config.is_file():
-                for name in absent:  # a connection to a machine that is gone must not be taken for one to the next
-                    lab.channel.forget(name)
-            with self.timeline.phase("machines"):
-                lab.provider.up(absent, self.timeline.line)
-        self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
-        wait_reachable(lab.machines.values(), lab.provider.states)  # an earlier up may have ended while they booted
-        step_clocks(lab, states, self.timeline)
+        if self.state.ssh_config.is_file():
+            for name in absent:  # a connection to a machine that is gone must not be taken for one to the next
+                lab.channel.forget(name)
+        with clocks_held(late(lab, states)):
+            if absent:
+                with self.timeline.phase("machines"):
+                    lab.provider.up(absent, self.timeline.line)
+            self.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
+            wait_reachable(lab.machines.values(), lab.provider.states)  # an earlier up may have ended while they booted
+            step_clocks(lab, states, self.timeline)
         return [f"started {name}" for name in absent]
 
     def _provision(self, lab: Lab, stage: Stage) -> list[str]:

@@ -47,7 +47,7 @@ def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> t
         raise LabError(f"there is no machine {', '.join(absent)}", "./inv up makes what is missing")
     paused = [name for name, state in states.items() if state is MachineState.PAUSED]
     off = [name for name, state in states.items() if state in (MachineState.STOPPED, MachineState.SAVED)]
-    with clocks_held(_late(lab, states)):
+    with clocks_held(late(lab, states)):
         _each(paused, "unpause", lab.provider.unpause, timeline)
         _each(off, "switch on", lab.provider.start, timeline)
         lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
@@ -72,7 +72,7 @@ def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
     if on and state is not MachineState.RUNNING:
         lab.provider.prepare(timeline.line)
         switch_on = lab.provider.unpause if state is MachineState.PAUSED else lab.provider.start
-        with clocks_held(_late(lab, {node: state})):
+        with clocks_held(late(lab, {node: state})):
             _each([node], "switch on", switch_on, timeline)
             step_clocks(lab, {node: state}, timeline)
     elif not on and state in (MachineState.RUNNING, MachineState.PAUSED):
@@ -82,27 +82,27 @@ def switch(lab: Lab, node: str, on: bool, timeline: Timeline) -> None:
 
 def step_clocks(lab: Lab, before: Mapping[str, MachineState], timeline: Timeline) -> None:
     """Step the clocks of the machines that stood still, by their states ``before`` they were let go on."""
-    if stood := _late(lab, before):
+    if stood := late(lab, before):
         with timeline.phase("clocks"):
             wait_reachable(stood, lab.provider.states)
             clocks.step(stood)
 
 
 @contextmanager
-def clocks_held(late: Sequence[Machine]) -> Iterator[None]:
+def clocks_held(machines: Sequence[Machine]) -> Iterator[None]:
     """Inside, machines stand still, go on and have their clocks stepped: an interrupt waits until that is done.
 
     Nobody could tell later that a clock is late.
     """
-    if not late:
+    if not machines:
         yield
         return
-    names = ", ".join(machine.name for machine in late)
+    names = ", ".join(machine.name for machine in machines)
     with held(lambda: [Open(f"clocks that stood still, of {names}", "./inv halt, then ./inv resume")]), unbroken():
         yield
 
 
-def _late(lab: Lab, before: Mapping[str, MachineState]) -> list[Machine]:
+def late(lab: Lab, before: Mapping[str, MachineState]) -> list[Machine]:
     """The machines whose clocks are late once they go on."""
     if Capability.OWN_CLOCK not in lab.provider.capabilities:
         return []

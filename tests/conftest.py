@@ -12,8 +12,11 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent
 
 
-# A shell starts its background jobs with interrupts ignored, and so would be every command that a test interrupts.
+# A shell starts its background jobs with interrupts ignored, nohup with hangups, and so would be every command that a
+# test interrupts. (What is handled here, as little as it may be, is not ignored there.)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

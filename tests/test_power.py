@@ -177,16 +177,26 @@ def test_a_healed_pause_steps_the_clock(make: Make) -> None:
     assert provider.done[:3] == ["unpause m2", "reach m2", "step m2"]
 
 
-@pytest.mark.parametrize("command", ["switch", "resume"])
-def test_an_interrupt_waits_until_the_clock_is_right(make: Make, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _switched(lab: Lab) -> None:
+    power.switch(lab, "m1", True, Timeline(Deaf()))
+
+
+def _resumed(lab: Lab) -> None:
+    power.resume(lab, Timeline(Deaf()))
+
+
+def _booted(lab: Lab) -> None:
+    Bringup(lab.definition, Path(), lab.state, "auto", Stage.MACHINES, Timeline(Deaf()))._boot(lab)
+
+
+@pytest.mark.parametrize("command", [_switched, _resumed, _booted])
+def test_an_interrupt_waits_until_the_clock_is_right(
+    make: Make, command: Callable[[Lab], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab, provider = make({"m1": PAUSED})
     monkeypatch.setattr(Lab, "status", lambda self: None)
-
-    def unpause(self: FakeProvider, node: str) -> None:
-        provider.done.append(f"unpause {node}")
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(FakeProvider, "unpause", unpause)
+    monkeypatch.setattr(FakeProvider, "unpause", lambda self, node: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(FakeProvider, "up", lambda self, nodes, sink: signal.raise_signal(signal.SIGINT))
     with answered(monkeypatch), pytest.raises(KeyboardInterrupt):
-        power.switch(lab, "m1", True, Timeline(Deaf())) if command == "switch" else power.resume(lab, Timeline(Deaf()))
+        command(lab)
     assert provider.done[-1] == "step m1"
