@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from lab import console
+from lab import console, output
 from lab.cluster.status import KubernetesNode, LoadBalancer, Member, Status
 from lab.command import Note
 from lab.commands.show import leases_line, machines_table, phases_table
@@ -152,3 +152,16 @@ def test_a_note_stays_where_other_lines_pass(capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "! master1: etcd has lost its quorum" in said
     assert "passes" not in said
+
+
+def test_what_is_shown_again_and_again_ends_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def render() -> str:
+        shown.append("status")
+        if len(shown) > 2:
+            monkeypatch.setattr(output, "lost", lambda: True)
+        return "status"
+
+    console.watch(render, 0.01)
+    assert len(shown) == 3

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.live
 BEGINS = 120.0
 
 
-def history(inv: Inv, known: set[Path]) -> list[Mapping[str, Any]]:
+def history(inv: Inv, known: set[Path], kind: str = "verify") -> list[Mapping[str, Any]]:
     """What a run that was not known before has recorded so far (its last line may be half written)."""
-    lines = [line for run in set(inv.runs("verify")) - known for line in _lines(run / "history.jsonl")]
+    lines = [line for run in set(inv.runs(kind)) - known for line in _lines(run / "history.jsonl")]
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
@@ -39,9 +39,9 @@ def happened(records: list[Mapping[str, Any]], event: str) -> bool:
     return any(event in (record.get("event"), record["kind"]) for record in records)
 
 
-def reached(inv: Inv, known: set[Path], event: str) -> None:
+def reached(inv: Inv, known: set[Path], event: str, kind: str = "verify") -> None:
     """Wait for what a case records."""
-    until(lambda: history(inv, known), lambda seen: happened(seen, event), event, BEGINS, interval=0.01)
+    until(lambda: history(inv, known, kind), lambda seen: happened(seen, event), event, BEGINS, interval=0.01)
 
 
 def open_faults(inv: Inv) -> list[str]:
@@ -185,3 +185,25 @@ def test_an_interrupted_verify_heals_before_it_ends(
     assert [record["event"] for record in faults] == (["begin", "begun", "heal", "healed"] if faults else [])
     assert [record["text"] for record in records if record["kind"] == "broken-off"] == ["it was interrupted"]
     whole(lab, str(faults[0]["node"]) if faults else TOPOLOGY.workers[0].name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_bench_that_ends_early_leaves_no_other_load_balancer(lab: Shared, number: signal.Signals) -> None:
+    lab.healthy()
+    own = {node: lab.inv.on(node, "cat /etc/keepalived/keepalived.conf") for node in lab.masters}
+    known = set(lab.inv.runs("bench-round"))
+    settings = str(FOLDER / "configs" / "article.yaml")
+    with lab.inv.start("bench", "failover", "--rounds", "1", "--settings", settings) as running:
+        reached(lab.inv, known, "begun", kind="bench-round")
+        running.signal(number)
+        done = running.wait(BACK)
+    if number is signal.SIGKILL:
+        assert "still open: the load balancer of article: " in lab.inv("status", status=1).out
+        assert "./inv up gives it its own back" in lab.inv("verify", status=1).err
+        assert "healing a fault that an earlier command left open: haproxy-stop" in lab.inv.up().out
+    else:
+        assert done.expect(130).err.rstrip().endswith("interrupted")
+    assert {node: lab.inv.on(node, "cat /etc/keepalived/keepalived.conf") for node in lab.masters} == own
+    assert not (lab.inv.state / "borrowed").exists()
+    whole(lab, lab.masters[0])
