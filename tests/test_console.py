@@ -94,8 +94,8 @@ def status() -> Status:
             "m2": LoadBalancer("unknown", "unknown", {}),
         },
         nodes=(
-            KubernetesNode("m1", True, "10.21.0.11", "v1.20.2"),
-            KubernetesNode("m2", False, "10.21.0.12", "v1.20.2"),
+            KubernetesNode("m1", True, "10.21.0.11", "v1.20.2", "1"),
+            KubernetesNode("m2", False, "10.21.0.12", "v1.20.2", "2"),
         ),
         leases={"kube-scheduler": "m1", "kube-controller-manager": ""},
         etcd=(Member("1", "m1", ("https://10.21.0.11:2380",), True),),
