@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -49,7 +50,8 @@ def mmdebstrap(
     argv += [f"--aptopt={line}" for line in [*_acquire(), 'Acquire::Languages "none"']]
     if script is not None:
         hook = "extract" if variant == "extract" else "customize"  # that variant ends after the first
-        argv.append(f"--{hook}-hook={script}")
+        # A command and not a path: mmdebstrap would give that to env(1), which takes one with a = for a variable.
+        argv.append(f'--{hook}-hook={shlex.quote(str(script))} "$1"')
     argv += [CODENAME, str(target), str(listed)]
     # The file with the sources lies beside the target, and so must mmdebstrap's own temporary files: /tmp may be small.
     result = run(contained(argv), env={"TMPDIR": str(target.parent)}, timeout=TIMEOUT, sink=sink, label="mmdebstrap")

@@ -64,27 +64,34 @@ class Packages:
         return tree
 
     def libraries(self, program: Path) -> dict[str, Path]:
-        """The libraries of one program and the loader, at the paths at which the loader looks."""
-        folders = [str(path) for path in (self.root / "usr/lib").glob("*-linux-gnu")]
-        folders += [str(path) for path in (self.root / "lib").glob("*-linux-gnu")]
-        argv = [str(self.loader), "--inhibit-cache", "--library-path", ":".join(folders), "--list", str(program)]
-        result = run(argv, label=f"ld.so --list {program.name}")
+        """The libraries of one program and the loader, at the paths at which the loader looks.
+
+        It is run in the root's folder: it parts paths at colons and semicolons, and its listing cannot be read where
+        they hold spaces.
+        """
+        folders = [self._inside(path) for name in ("usr/lib", "lib") for path in (self.root / name).glob("*-linux-gnu")]
+        argv = [self._inside(self.loader), "--inhibit-cache", "--library-path", ":".join(folders), "--list"]
+        result = run([*argv, self._inside(program)], cwd=self.root, label=f"ld.so --list {program.name}")
         if not result.ok:
             return {}  # a static program has none
         found = library_paths(result.stdout)
         missing = [name for name, path in found.items() if path is None]
         if missing:
             raise LabError(f"{program.name} needs {', '.join(missing)}, which its Debian package did not bring")
-        tree = {str(path)[len(str(self.root)) :]: path.resolve() for path in found.values() if path is not None}
+        tree = {f"/{path}": (self.root / path).resolve() for path in found.values() if path is not None}
         tree[_interpreter(program)] = self.loader.resolve()
         return tree
+
+    def _inside(self, path: Path) -> str:
+        """A path of the tree as it is seen from the tree's own folder."""
+        return f"./{path.relative_to(self.root)}"
 
 
 def library_paths(listing: str) -> dict[str, Path | None]:
     """The loader's --list output: library name to its path, None where it found none."""
     found: dict[str, Path | None] = {}
     for line in listing.splitlines():
-        if match := re.match(r"^\s*(\S+) => (?:(/\S+) \(0x|not found)", line):
+        if match := re.match(r"^\s*(\S+) => (?:(\S+) \(0x|not found)", line):
             found[match[1]] = Path(match[2]) if match[2] else None
     return found
 

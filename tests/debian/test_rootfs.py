@@ -48,3 +48,15 @@ def test_one_that_does_not_answer_is_not_done_without(tmp_path: Path) -> None:
     assert f"Failed to fetch {dead.fields['uris']}" in said
     assert "installing" not in said
     assert kept == []
+
+
+def test_the_script_runs_wherever_it_lies(tmp_path: Path) -> None:
+    """Without a single package, which is mmdebstrap's variant "custom"."""
+    place = tmp_path / """mein 'Cäche' $HOME `id` #{1} [a]* 100% ;&<c>|()! @@=~"""
+    place.mkdir()
+    script = place / "customize"
+    script.write_text('#!/bin/sh\nset -eu\n[ -d "$1/var/lib/dpkg" ]\ntouch "$1/was-here"\n')
+    script.chmod(0o755)
+    with mirror() as source:
+        mmdebstrap(place / "rootfs", [], lambda line: None, variant="custom", script=script, sources=[source])
+    assert (place / "rootfs" / "was-here").exists()

@@ -112,6 +112,15 @@ def test_the_hook_for_versions_quotes_its_path(tmp_path: Path) -> None:
     assert script.startswith("#!/bin/sh\n")
 
 
+@needs.apt
+def test_the_libraries_are_found_in_a_cache_with_any_name(tmp_path: Path) -> None:
+    """The loader parts a list of folders at semicolons too, and its listing at spaces."""
+    (tmp_path / "mein ;Läb $x").symlink_to("/")
+    found = Packages(tmp_path / "mein ;Läb $x").programs(("tar",), "/bin")
+    assert found == Packages(Path("/")).programs(("tar",), "/bin")
+    assert any("libc.so.6" in path for path in found)
+
+
 @needs.root
 @needs.apt
 def test_a_program_runs_with_nothing_but_the_libraries_found_for_it(tmp_path: Path) -> None:
