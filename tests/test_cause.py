@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import needs
@@ -13,6 +15,7 @@ import pytest
 from lab.box.lxc import write_box
 from lab.cause import MOST_LINES, cause
 from lab.command import CommandError, run
+from lab.providers.vagrant import environment
 
 #: What programs really wrote on standard error when they failed (paths shortened).
 RECORDED = Path(__file__).parent / "cause"
@@ -175,7 +178,9 @@ Vagrant.configure("2") do |config|
   config.vm.box_url = "file://{box}"
   config.vm.synced_folder ".", "/vagrant", disabled: true
   %w[one two].each do |name|
-    config.vm.define(name) {{ |machine| machine.vm.provider(:lxc) {{ |lxc| lxc.container_name = "never-#{{name}}" }} }}
+    config.vm.define name do |machine|
+      machine.vm.provider(:lxc) {{ |lxc| lxc.container_name, lxc.backingstore = "{prefix}-#{{name}}", "dir" }}
+    end
   end
 end
 """
@@ -184,22 +189,38 @@ end
 GONE = "[File, Dir].each { |one| one.singleton_class.send(:undef_method, :exists?) if one.respond_to?(:exists?) }\n"
 
 
-def test_vagrant_says_why(tmp_path: Path) -> None:
-    """The real one, with the real plugin: it fails before it makes anything, once for each machine, with a trace."""
+def up(folder: Path, template: str, given: Mapping[str, str]) -> str:
+    """What the real Vagrant, with the real plugin, says of two machines that cannot be made."""
     needs.programs("vagrant", "ruby", "lxc-create", "sudo")
-    write_box(tmp_path / "a.box", "", "#!/bin/sh\nexit 1\n", tmp_path)
-    (tmp_path / "Vagrantfile").write_text(VAGRANTFILE.format(box=tmp_path / "a.box"))
-    (tmp_path / "gone.rb").write_text(GONE)
-    env = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1"}
+    write_box(folder / "a.box", "", template, folder)
+    (folder / "Vagrantfile").write_text(
+        VAGRANTFILE.format(box=folder / "a.box", prefix=f"never-{uuid.uuid4().hex[:6]}")
+    )
     failed = subprocess.run(
         ["vagrant", "up", "--no-provision", "--provider=lxc"],
-        cwd=tmp_path,
-        env={**os.environ, **env, "RUBYOPT": f"-r{tmp_path}/gone.rb"},
+        cwd=folder,
+        env={**os.environ, "VAGRANT_HOME": str(folder / "home"), "VAGRANT_CHECKPOINT_DISABLE": "1", **given},
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert failed.returncode != 0
-    (said,) = cause(failed.stderr)
+    return failed.stderr
+
+
+def test_vagrant_says_why(tmp_path: Path) -> None:
+    """It fails before it makes anything, once for each machine, with a trace."""
+    (tmp_path / "gone.rb").write_text(GONE)
+    (said,) = cause(up(tmp_path, "#!/bin/sh\nexit 1\n", {"RUBYOPT": f"-r{tmp_path}/gone.rb"}))
     assert said.startswith("undefined method") and "exists?" in said
+
+
+@needs.root
+def test_vagrant_says_what_lxc_said(tmp_path: Path) -> None:
+    """Its plugin keeps it to itself, unless it is told otherwise."""
+    template = "#!/bin/sh\necho 'mkdir: cannot create directory: No space left on device' >&2\nexit 1\n"
+    said = cause(up(tmp_path, template, environment(tmp_path, "lxc")))
+    assert said[0] == "mkdir: cannot create directory: No space left on device"
+    assert [line for line in said if "from template" in line], "and who called it"
+    assert list(Path("/var/lib/lxc").glob("never-*")) == []

@@ -11,8 +11,8 @@ import vagrant
 from lab.command import LineSink, run, shown
 from lab.quoting import ssh_config
 
-#: What Ruby loads before Vagrant (see the file), and the folder in which it is found.
-RUBY_FOLDER, RUBY_FILE = Path(__file__).with_name("ruby"), "file_exists"
+#: What Ruby loads before Vagrant (see the files), and the folder in which it is found.
+RUBY_FOLDER, RUBY_FILES = Path(__file__).with_name("ruby"), ("file_exists", "lxc_error")
 
 #: Seconds for ``vagrant up`` of all machines; emulated ones need about two minutes (measured), a first start more.
 UP_SECONDS = 1200.0
@@ -55,13 +55,13 @@ def environment(state: Path, provider: str, outer: Mapping[str, str] = os.enviro
     """
     return {
         "RUBYLIB": os.pathsep.join(filter(None, (str(RUBY_FOLDER), outer.get("RUBYLIB")))),
-        "RUBYOPT": " ".join(filter(None, (outer.get("RUBYOPT"), f"-r{RUBY_FILE}"))),
+        "RUBYOPT": " ".join(filter(None, (outer.get("RUBYOPT"), *(f"-r{file}" for file in RUBY_FILES)))),
         "VAGRANT_CWD": str(state),
         "VAGRANT_HOME": str(state / "vagrant"),
         "VAGRANT_DEFAULT_PROVIDER": provider,
         "VAGRANT_CHECKPOINT_DISABLE": "1",
         "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
-        **characters(os.environ),
+        **characters(outer),
     }
 
 

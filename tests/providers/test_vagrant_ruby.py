@@ -48,4 +48,4 @@ def test_what_the_person_gives_ruby_stays(tmp_path: Path) -> None:
     given = {"RUBYLIB": "/home/me/ruby:/other", "RUBYOPT": "-W0 -rset"}
     env = environment(tmp_path, "lxc", given)
     assert env["RUBYLIB"] == f"{RUBY_FOLDER}:/home/me/ruby:/other"
-    assert env["RUBYOPT"] == "-W0 -rset -rfile_exists"
+    assert env["RUBYOPT"] == "-W0 -rset -rfile_exists -rlxc_error"
