@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ class Identity:
     @property
     def prefix(self) -> str:
         """At most 15 characters (Linux's limit for interface names), unique to the name and folder."""
-        digest = hashlib.sha256(f"{self.folder}\0{self.name}".encode()).hexdigest()
+        digest = hashlib.sha256(os.fsencode(f"{self.folder}\0{self.name}")).hexdigest()
         return f"{self.name[:NAME_LENGTH].rstrip('-')}-{digest[:HASH_LENGTH]}"
 
     @property

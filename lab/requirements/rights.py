@@ -6,6 +6,7 @@ import os
 
 from lab.cache import Cache
 from lab.requirements.finding import Finding, Grade
+from lab.requirements.paths import readable
 from lab.requirements.scope import Scope
 from lab.requirements.space import writable
 
@@ -33,7 +34,7 @@ def privileges(scope: Scope) -> Finding:
 def folders(scope: Scope) -> Finding:
     """This user must be able to write in the lab's folder, and in the cache when something is to be built."""
     wanted = [scope.site.identity.state, *([Cache.default().root] if scope.parts else [])]
-    closed = [str(folder) for folder in wanted if not writable(folder)]
+    closed = [readable(folder) for folder in wanted if not writable(folder)]
     if not closed:
         return Finding("folders", "can be written to", Grade.GOOD)
     hint = "what root made is root's: sudo ./inv up, or give the folder to this user"

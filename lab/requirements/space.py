@@ -12,6 +12,7 @@ from lab.cache import Cache
 from lab.providers.libvirt.volumes import POOL_PATH
 from lab.providers.lxc import LXC_PATH
 from lab.requirements.finding import Finding, Grade
+from lab.requirements.paths import readable
 from lab.requirements.scope import Scope
 from lab.topology import Node
 
@@ -61,7 +62,7 @@ def disk(scope: Scope) -> Iterator[Finding]:
     for number in dict.fromkeys(need.disk for need in wanted):
         here = [need for need in wanted if need.disk == number]
         total, free = sum(need.bytes for need in here), shutil.disk_usage(here[0].place).free
-        seen = f"{free / GIB:.1f} GiB free in {' and '.join(dict.fromkeys(str(need.folder) for need in here))}"
+        seen = f"{free / GIB:.1f} GiB free in {' and '.join(dict.fromkeys(readable(need.folder) for need in here))}"
         if free >= total:
             yield Finding("disk", seen, Grade.GOOD)
             continue

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
+from lab.identity import Identity
 from lab.requirements.finding import Grade
 from lab.requirements.paths import paths
 
@@ -55,3 +57,10 @@ def test_a_cache_that_some_program_cannot_be_told_is_named(name: str, why: str) 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     found = paths(Path("/a:b/${c}"), Path("/d,e"))
     assert all(what in found.seen for what in ("a colon", "${", "a comma"))
+
+
+def test_a_clone_of_any_bytes_gives_its_labs_names_of_their_own() -> None:
+    """So that it comes as far as being refused."""
+    one, other = (Identity("ha", Path("/x") / os.fsdecode(name)).prefix for name in (b"L\xe4b", b"L\xe5b"))
+    assert one != other
+    assert Identity("ha", Path("/x/Läb")).prefix == "ha-" + hashlib.sha256("/x/Läb\0ha".encode()).hexdigest()[:6]
