@@ -85,12 +85,13 @@ def guest_trouble(accelerator: str, emulator: str = EMULATOR, seconds: float = P
     with tempfile.NamedTemporaryFile(prefix="probe-", suffix=".img") as disk:
         disk.write(boot_sector())
         disk.flush()
+        image = disk.name.replace(",", ",,")  # QEMU parts options at single commas
         argv = [
             emulator,
             *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-m", "32"),
             *("-accel", accelerator),
             *("-device", f"isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x01"),
-            *("-drive", f"file={disk.name},format=raw,if=ide,snapshot=on"),
+            *("-drive", f"file={image},format=raw,if=ide,snapshot=on"),
         ]
         try:
             result = run(argv, timeout=seconds, label=f"probe guest ({accelerator})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,13 @@ def test_the_probe_guest_is_one_bootable_sector() -> None:
 
 
 def test_the_probe_guest_runs_where_guests_can_run() -> None:
+    assert probe.guest_trouble("tcg", seconds=30.0) == ""
+
+
+def test_it_runs_from_a_temporary_folder_with_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "mein Läb, und mehr"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     assert probe.guest_trouble("tcg", seconds=30.0) == ""
 
 
