@@ -36,6 +36,7 @@ IN_CACHE = (
     Forbidden(re.compile(r","), "a comma", "the kernel parts a mount's options at commas"),
     Forbidden(re.compile(r"\\"), "a backslash", "overlayfs takes it for an escape"),
     Forbidden(re.compile(r'"'), "a double quote", "apt's configuration cannot hold it"),
+    Forbidden(re.compile(r"[][?]"), "a square bracket or a question mark", "Vagrant cannot read a box's address then"),
 )
 
 

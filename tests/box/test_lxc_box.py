@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import needs
 import pytest
 
 from lab.box import lxc
@@ -203,3 +205,21 @@ def test_an_install_script_installs_on_a_stock_box_what_its_package_list_says(na
     match = re.search(r"^packages=\(([^)]*)\)", (PROVISION / name / "install.sh").read_text(), re.MULTILINE)
     assert match is not None
     assert tuple(match[1].split()) == package_names((PROVISION / name / "packages").read_text())
+
+
+def test_vagrant_takes_the_box_from_a_cache_with_any_name(tmp_path: Path) -> None:
+    needs.programs("vagrant")
+    cache = tmp_path / """mein 'Cäche' $HOME `id` #{1} * 100%20 ;&<c>|()! @@=~"""
+    cache.mkdir()
+    lxc.write_box(cache / "lab.box", "", "#!/bin/sh\n", cache / "rootfs")
+    home = tmp_path / "home"
+    added = subprocess.run(
+        ["vagrant", "box", "add", "--name", "a-box", (cache / "lab.box").as_uri()],
+        env={**os.environ, "VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert added.returncode == 0, added.stderr
+    (metadata,) = home.glob("boxes/a-box/0/lxc/metadata.json")
+    assert json.loads(metadata.read_text())["template-opts"] == {"--lower": str(cache / "rootfs")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,14 @@ from pathlib import Path
 import needs
 import pytest
 
+from lab import quoting
 from lab.command import CommandError, Note, run
 from lab.identity import Identity
 from lab.providers.base import MachineState
 from lab.providers.lxc import LxcProvider
 from lab.providers.namespace import NetworkNamespace
 from lab.providers.vagrant import LabVagrant
+from lab.usage import mounted_by
 from lab.waiting import wait_for
 
 pytestmark = needs.root
@@ -64,6 +67,30 @@ def place(provider: LxcProvider, node: str) -> Path:
 
 def await_state(provider: LxcProvider, node: str, state: MachineState) -> None:
     wait_for(f"{node} {state}", lambda: provider.states()[node], lambda seen: seen is state, seconds=10)
+
+
+def test_a_machine_lives_from_a_cache_with_any_name(provider: LxcProvider, tmp_path: Path) -> None:
+    """What the box's template, the box's configuration and the Vagrantfile say to LXC, with LXC's own ears."""
+    cache = tmp_path / """mein 'Cäche' $HOME `id` #{1} * 100% ;&<c>|()! @@=~"""
+    (cache / "payload").mkdir(parents=True)
+    (cache / "payload" / "kubeadm").touch()
+    hook = cache / "lxc-seed"
+    hook.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/given\n')
+    hook.chmod(0o755)
+    provider.prepare(lambda line: None)
+    folder = place(provider, "m1")
+    shutil.move(folder / "rootfs", cache / "rootfs")
+    (folder / "delta").mkdir()
+    config = folder / "config"
+    told = config.read_text().replace(f"dir:{folder}/rootfs", f"overlay:{cache}/rootfs:{folder}/delta")
+    told += f"lxc.mount.entry = {quoting.fstab(str(cache / 'payload'))} opt/payload none ro,bind,create=dir 0 0\n"
+    config.write_text(f"{told}lxc.hook.pre-start={quoting.shell([str(hook), str(cache / 'seed')])}\n")
+    provider.start("m1")
+    await_state(provider, "m1", MachineState.RUNNING)
+    assert (tmp_path / "given").read_text() == str(cache / "seed")
+    pid = provider._lxc("info", "--name", provider.identity.machine("m1"), "--pid", "--no-humanize").check().stdout
+    assert Path(f"/proc/{pid.strip()}/root/opt/payload/kubeadm").exists()
+    assert mounted_by(cache / "payload"), "and whoever would build it anew is told"
 
 
 def test_a_start_that_fails_says_what_lxc_knows(provider: LxcProvider) -> None:
