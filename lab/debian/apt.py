@@ -56,6 +56,7 @@ class Client:
             "Dir::State::Status": str(folder / "status"),
             "Dir::Cache": str(folder / "cache"),
             "APT::Sandbox::User": "root",  # apt's own user may not enter the cache's folder
+            "Acquire::Languages": "none",
             **ACQUIRE,
         }
         # The machine's own index hooks have no business with a private list.
