@@ -37,6 +37,10 @@ BASE: Mapping[str, str] = {
 IPTABLES = tuple(f"{family}{verb}" for family in ("iptables", "ip6tables") for verb in ("", "-save", "-restore"))
 
 
+#: Links that are followed to one file before they count as a circle (path_resolution(7)).
+LINKS = 40
+
+
 class Packages:
     """Debian packages unpacked below ``root``, from which programs are taken with the libraries they need."""
 
@@ -45,13 +49,29 @@ class Packages:
         loaders = sorted((root / "usr").glob("lib*/ld-linux*.so.*")) + sorted(root.glob("lib*/ld-linux*.so.*"))
         if not loaders:
             raise LabError(f"no dynamic loader below {root}: Debian's libc6 is missing")
-        self.loader = loaders[0]
+        self.loader = self.real(loaders[0])
+
+    def real(self, path: Path) -> Path:
+        """Where a path below the root leads. A link such as /lib64/ld-linux.so.2 means the packages' own file, and not
+        this host's, which may be of another release."""
+        found, ahead, links = self.root, list(path.relative_to(self.root).parts), 0
+        while ahead:
+            step = found / ahead.pop(0)
+            if not step.is_symlink():
+                found = step
+                continue
+            links += 1
+            if links > LINKS:
+                raise LabError(f"{path} is a circle of links")
+            target = Path(os.path.normpath(Path("/", found.relative_to(self.root), step.readlink())))
+            found, ahead = self.root, [*target.parts[1:], *ahead]
+        return found
 
     def find(self, name: str) -> Path:
         """The program of that name."""
         for folder in ("usr/sbin", "usr/bin", "sbin", "bin"):
-            if (self.root / folder / name).exists():
-                return self.root / folder / name
+            if (program := self.real(self.root / folder / name)).exists():
+                return program
         raise LabError(f"the Debian packages {', '.join(PACKAGES)} hold no program {name}")
 
     def programs(self, names: Iterable[str], folder: str) -> dict[str, Path]:
@@ -59,7 +79,7 @@ class Packages:
         tree: dict[str, Path] = {}
         for name in names:
             program = self.find(name)
-            tree[f"{folder}/{name}"] = program.resolve()
+            tree[f"{folder}/{name}"] = program
             tree |= self.libraries(program)
         return tree
 
@@ -78,8 +98,8 @@ class Packages:
         missing = [name for name, path in found.items() if path is None]
         if missing:
             raise LabError(f"{program.name} needs {', '.join(missing)}, which its Debian package did not bring")
-        tree = {f"/{path}": (self.root / path).resolve() for path in found.values() if path is not None}
-        tree[_interpreter(program)] = self.loader.resolve()
+        tree = {f"/{path}": self.real(self.root / path) for path in found.values() if path is not None}
+        tree[_interpreter(program)] = self.loader
         return tree
 
     def _inside(self, path: Path) -> str:
@@ -130,7 +150,7 @@ def proxy_tree(binaries: Path, packages: Packages) -> dict[str, Path | str | Lin
     if not modules:
         raise LabError("Debian's iptables brought no xtables modules")
     for module in modules:
-        tree["/" + str(module.relative_to(packages.root))] = module.resolve()
+        tree[f"/{module.relative_to(packages.root)}"] = packages.real(module)
     return tree
 
 

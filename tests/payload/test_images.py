@@ -117,7 +117,7 @@ def test_the_libraries_are_found_in_a_cache_with_any_name(tmp_path: Path) -> Non
     """The loader parts a list of folders at semicolons too, and its listing at spaces."""
     (tmp_path / "mein ;Läb $x").symlink_to("/")
     found = Packages(tmp_path / "mein ;Läb $x").programs(("tar",), "/bin")
-    assert found == Packages(Path("/")).programs(("tar",), "/bin")
+    assert {path: file.resolve() for path, file in found.items()} == Packages(Path("/")).programs(("tar",), "/bin")
     assert any("libc.so.6" in path for path in found)
 
 
@@ -140,6 +140,48 @@ def test_a_program_that_no_package_brought_is_named(tmp_path: Path) -> None:
     (tmp_path / "usr/lib64/ld-linux-x86-64.so.2").touch()
     with pytest.raises(LabError, match="no program conntrack"):
         Packages(tmp_path).find("conntrack")
+
+
+class TestLinks:
+    """The packages' links are about their own file system, never about the host's."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        root = tmp_path / "root"
+        for name in ("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "bin/ip", "usr/lib/x86_64-linux-gnu/lib.so.1.2"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        for name, target in {
+            "lib64/ld-linux-x86-64.so.2": "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+            "sbin/ip": "/bin/ip",
+            "usr/sbin/tar": "/bin/tar",  # the host has one, these packages have none
+            "usr/lib/x86_64-linux-gnu/lib.so.1": "lib.so.1.2",
+            "usr/lib/x86_64-linux-gnu/above.so": "../../../../../../bin/ip",
+            "etc/a": "/etc/b",
+            "etc/b": "a",
+        }.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).symlink_to(target)
+        return root
+
+    def test_the_loader_is_theirs(self, root: Path) -> None:
+        assert Packages(root).loader == root / "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+
+    def test_a_program_is_theirs(self, root: Path) -> None:
+        assert Packages(root).find("ip") == root / "bin/ip"
+
+    def test_the_hosts_program_does_not_stand_in_for_one_that_is_missing(self, root: Path) -> None:
+        with pytest.raises(LabError, match="no program tar"):
+            Packages(root).find("tar")
+
+    @pytest.mark.parametrize(("name", "target"), [("lib.so.1", "lib.so.1.2"), ("above.so", "../../../bin/ip")])
+    def test_a_relative_link_does_not_lead_out(self, name: str, target: str, root: Path) -> None:
+        libraries = root / "usr/lib/x86_64-linux-gnu"
+        assert Packages(root).real(libraries / name) == (libraries / target).resolve()
+
+    def test_a_circle_is_refused(self, root: Path) -> None:
+        with pytest.raises(LabError, match="circle"):
+            Packages(root).real(root / "etc/a")
 
 
 def test_packages_without_a_libc_are_refused(tmp_path: Path) -> None:
