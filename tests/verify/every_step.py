@@ -20,6 +20,7 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from lab import interrupts
+from lab.interrupts import waiting
 from lab.verify import history, ledger
 from lab.verify.history import History
 from lab.verify.ledger import Ledger, applied
@@ -45,44 +46,52 @@ class Steps:
 
 
 class Breakable(FakeFault):
-    """Is broken or not."""
+    """Is whole, half broken or broken; making and healing it wait for something, as commands do."""
 
-    broken = False
+    state = "whole"
 
     def begin(self, view: Any) -> float | None:
-        self.broken = True
+        self.state = "half broken"
+        with waiting():
+            self.state = "broken"
         return None
 
     def heal(self, view: Any) -> None:
-        self.broken = False
+        if self.state != "half broken":  # whoever was cut off in the middle may go on, and break it after the heal
+            with waiting():
+                self.state = "whole"
 
 
 def run(folder: Path, chosen: set[int]) -> tuple[int, str]:
     """One fault, interrupted at the chosen steps: how many there were, and what is wrong ("" for nothing)."""
     interrupts._process.__init__()  # type: ignore[misc]  # what this process is told, it is told afresh
     fault, view, steps = Breakable(), SimpleNamespace(state=folder), Steps(chosen)
-    raised = False
+    raised, went_on = False, []
     with History(folder / "history.jsonl") as written:
         written.begin("case")
         sys.settrace(steps.trace)
         try:
-            fault_and_wait(fault, view, written)
+            fault_and_wait(fault, view, written, went_on)
         except KeyboardInterrupt:
             raised = True
         finally:
             sys.settrace(None)
-    if fault.broken:
-        return steps.count, "the fault was not healed"
+    if fault.state != "whole":
+        return steps.count, f"it is {fault.state}"
     if Ledger(folder / "faults.json").entries():
         return steps.count, "the ledger still has it"
+    if any(went_on):
+        return steps.count, "a wait went on"
     if not raised and steps.count >= min(chosen):
         return steps.count, "the interrupt was lost"
     return steps.count, ""
 
 
-def fault_and_wait(fault: Any, view: Any, written: History) -> None:
-    """What a case does."""
+def fault_and_wait(fault: Any, view: Any, written: History, went_on: list[bool]) -> None:
+    """What a case does; whether a wait begins that an interrupt should have kept from it is put into ``went_on``."""
     with applied(fault, view, written):
+        with waiting():
+            went_on.append(interrupts.interrupted())
         written.wait(lambda records: False, 0.001)
 
 
