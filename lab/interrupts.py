@@ -47,10 +47,10 @@ StillOpen = Callable[[], Sequence[Open]]
 class Mode(Enum):
     """What an interrupt would meet."""
 
-    FREE = auto()
-    HELD = auto()
-    WAITING = auto()
-    UNBROKEN = auto()
+    FREE = auto()  # nothing is to be undone
+    HELD = auto()  # something is
+    WAITING = auto()  # something is, and here the program may be interrupted
+    UNBROKEN = auto()  # something is being done that must come to its end
 
 
 class Word(Enum):

@@ -9,7 +9,8 @@ import sys
 #: Errors that mean: nobody reads any more (a pipe's other end ended, the terminal was closed). No reason to complain.
 UNREAD = (errno.EPIPE, errno.EIO)
 
-_lost: list[OSError] = []
+#: Why output was lost, by the error's number.
+_lost: dict[int | None, OSError] = {}
 
 
 class _Unfailing(io.FileIO):
@@ -20,7 +21,7 @@ class _Unfailing(io.FileIO):
         try:
             written: int = super().write(data)  # type: ignore[arg-type]
         except OSError as error:
-            _lost.append(error)
+            _lost.setdefault(error.errno, error)
             return memoryview(data).nbytes  # type: ignore[arg-type]
         return written
 
@@ -40,7 +41,7 @@ def lost() -> bool:
 
 def trouble() -> OSError | None:
     """Why output was lost that somebody would have read, such as a file's on a full disk; None when there was none."""
-    return next((error for error in _lost if error.errno not in UNREAD), None)
+    return next((error for number, error in _lost.items() if number not in UNREAD), None)
 
 
 def _guarded(stream: io.TextIOWrapper) -> io.TextIOWrapper:
