@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,10 @@ from pathlib import Path
 from lab import console
 from lab.context import FOLDER
 from lab.errors import ExitStatus
+from lab.interrupts import Open, held, unbroken, waiting
+
+#: Seconds in which interrupted tests end what they started; a lab is destroyed in less than ten.
+REMOVAL_SECONDS = 120.0
 
 
 def run(*, fast: bool, everything: bool) -> None:
@@ -19,7 +24,7 @@ def run(*, fast: bool, everything: bool) -> None:
     for name, argv in checks(fast=fast, everything=everything):
         started = time.monotonic()
         console.say(f"── {name}", "bold")
-        ok = subprocess.run(argv, cwd=FOLDER, check=False).returncode == 0
+        ok = _carry_out(argv)
         console.say(
             f"   {name}: {'good' if ok else 'FAILED'}, {time.monotonic() - started:.1f} s",
             "green" if ok else "red bold",
@@ -29,6 +34,23 @@ def run(*, fast: bool, everything: bool) -> None:
     if failed:
         console.say(f"failed: {', '.join(failed)}", "red bold")
         raise SystemExit(ExitStatus.FAIL)
+
+
+def _carry_out(argv: Sequence[str]) -> bool:
+    """Run one check to its end: is it good? An interrupt is handed on to it, once, and then it removes what it made."""
+    with held(lambda: [Open("what the tests have made", "the next ./inv test removes it")]):
+        process = subprocess.Popen(argv, cwd=FOLDER, start_new_session=True)  # a terminal's Ctrl-C is for this program
+        try:
+            with waiting():
+                return process.wait() == 0
+        except KeyboardInterrupt:
+            with unbroken():
+                process.send_signal(signal.SIGINT)
+                process.wait(REMOVAL_SECONDS)
+            raise
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def checks(*, fast: bool, everything: bool) -> list[tuple[str, Sequence[str]]]:
