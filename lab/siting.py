@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab import quoting
+from lab import cgroups, quoting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, CacheError, Entry
@@ -46,7 +46,7 @@ def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple
     Builds nothing. Raises LabError where no machine could be made.
     """
     if provider != "libvirt":
-        return Site(identity, provider), ()
+        return Site(identity, provider, cgroups=cgroups.version()), ()
     found = hypervisors.choose(definition)
     site = Site(
         identity=identity,
@@ -56,6 +56,7 @@ def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple
         libvirt_uri=found.uri,
         daemon=found.daemon,
         emulator=found.emulator,
+        cgroups=libvirt_box.cgroups(definition.kubernetes.version),
     )
     return site, found.why
 

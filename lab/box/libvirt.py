@@ -68,9 +68,14 @@ class Box:
     image: Path
 
 
+def cgroups(kubernetes: str) -> str:
+    """The version of control groups that a machine for a Kubernetes release, such as v1.20.2, boots with."""
+    return "v2" if release(kubernetes) >= FIRST_ON_CGROUP_V2 else "v1"
+
+
 def command_line(kubernetes: str) -> str:
-    """The kernel's command line for a Kubernetes release such as v1.20.2."""
-    return KERNEL if release(kubernetes) >= FIRST_ON_CGROUP_V2 else f"{KERNEL} {CGROUP_V1}"
+    """The kernel's command line for a Kubernetes release."""
+    return KERNEL if cgroups(kubernetes) == "v2" else f"{KERNEL} {CGROUP_V1}"
 
 
 def entry(cache: Cache, provision: Path, kubernetes: str, payload: Path | None) -> Entry:

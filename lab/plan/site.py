@@ -15,8 +15,9 @@ class Site:
     ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
     where there is none; ``seed_hook`` is the command that gives a new container its images, which lie in ``seed``. For
     libvirt, ``daemon`` is system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and
-    ``image`` the box's disk on this host ("" = Vagrant brings a public box). All fields but the identity are plain
-    text, so that it can be stored.
+    ``image`` the box's disk on this host ("" = Vagrant brings a public box). ``cgroups`` is the version of control
+    groups that the machines see, v1 or v2. All fields but the identity are plain text,
+    so that it can be stored.
     """
 
     identity: Identity
@@ -34,3 +35,9 @@ class Site:
     daemon: str = ""
     emulator: str = ""
     image: str = ""
+    cgroups: str = "v1"
+
+    @property
+    def cgroup_driver(self) -> str:
+        """Who makes the pods' control groups. A tree of version 2 has one owner: in the machines, systemd."""
+        return "systemd" if self.cgroups == "v2" else "cgroupfs"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab import cgroups as control_groups
 from lab.command import run
 from lab.errors import LabError
 from lab.providers.namespace import ENTER_SCRIPT
@@ -58,10 +59,10 @@ def trial(place: Path) -> Iterator[Finding]:
 
 def cgroups() -> Finding:
     """Control groups, of which containers have this kernel's."""
-    version = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1"
-    if version == "v2":
-        return Finding("cgroups", "v2", Grade.NOTE, "Kubernetes v1.20.2 in containers is proven on v1 only")
-    return Finding("cgroups", version, Grade.GOOD)
+    if lacking := control_groups.missing():
+        seen = f"{control_groups.version()} without {', '.join(lacking)}"
+        return Finding("cgroups", seen, Grade.BAD, "the kubelet needs them: see cgroup_disable in /proc/cmdline")
+    return Finding("cgroups", control_groups.version(), Grade.GOOD)
 
 
 def log(device: Path = Path("/dev/kmsg")) -> Finding:

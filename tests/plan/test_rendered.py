@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,17 @@ def test_a_script_embeds_the_very_file_that_lies_beside_it() -> None:
     for name in ("haproxy.cfg", "keepalived.conf", "haproxy-check"):
         script = "haproxy.sh" if name == "haproxy.cfg" else "keepalived.sh"
         assert files[f"nodes/master2/{name}"].content in files[f"nodes/master2/{script}"].content
+
+
+@pytest.mark.parametrize(("cgroups", "kubelet", "runtime"), [("v1", "cgroupfs", "false"), ("v2", "systemd", "true")])
+def test_kubelet_and_runtime_agree_on_who_makes_control_groups(cgroups: str, kubelet: str, runtime: str) -> None:
+    files = render(topology("ha"), replace(site(), cgroups=cgroups))
+    init = YAML(typ="safe").load_all(files["nodes/master1/kubeadm-init.yaml"].content)
+    assert {part["kind"]: part["cgroupDriver"] for part in init if "cgroupDriver" in part} == {
+        "KubeletConfiguration": kubelet
+    }
+    for node in topology("ha").nodes:
+        assert f"SystemdCgroup = {runtime}\n" in files[f"nodes/{node.name}/config.toml"].content
 
 
 def test_only_masters_balance_load() -> None:
