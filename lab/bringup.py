@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cache import Cache, CacheError, check_around
@@ -12,6 +12,7 @@ from lab.context import Lab, assemble
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.health import settle
+from lab.patience import patience
 from lab.plan import render, write
 from lab.plan.site import Site
 from lab.power import clocks_held, late, step_clocks
@@ -54,7 +55,7 @@ class Bringup:
     def run(self) -> tuple[Lab, Status, list[str]]:
         """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
         refuse_another_shape(self.state, self.definition)
-        site = self._site()
+        site = replace(self._site(), patience=patience())
         done = self._render(site)
         lab = assemble(self.definition, self.state, site)
         done += self._boot(lab)

@@ -17,6 +17,7 @@ from pathlib import Path
 from lab.cause import cause
 from lab.errors import LabError
 from lab.interrupts import waiting
+from lab.patience import patience
 
 #: Lines of output that an error shows: enough for a stack of causes, short enough to read.
 TAIL_LINES = 15
@@ -143,15 +144,16 @@ def run(
 ) -> Result:
     """Run ``argv`` to its end and return what it did; the status is not judged (see Result.check).
 
-    ``env`` is added to the environment, ``timeout`` is in seconds, ``sink`` gets each line of output as it comes,
-    ``label`` replaces the command in messages where the real one is an unreadable wrapper; what a ``secret`` command
-    prints is in its result and in no message.
+    ``env`` is added to the environment, ``timeout`` is in seconds of an ordinary host (see patience), ``sink`` gets
+    each line of output as it comes, ``label`` replaces the command in messages where the real one is an unreadable
+    wrapper; what a ``secret`` command prints is in its result and in no message.
     The command runs in a process group of its own: on a timeout or an interrupt the whole group is ended, so nothing
     outlives its caller; so does end_commands from another thread. Raises CommandTimeout, LabError when the program
     cannot be started, and what the sink raised.
     """
     command = label if label is not None else shown(argv)
     started = time.monotonic()
+    timeout = None if timeout is None else timeout * patience()
     out, err = _Reader(sink), _Reader(sink)
 
     def result(status: int) -> Result:

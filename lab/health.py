@@ -30,6 +30,6 @@ def settle(lab: Lab, timeline: Timeline, seconds: float = SETTLE_SECONDS) -> Sta
             assert isinstance(error.last, Status)
             wrong = "\n".join(f"  - {problem}" for problem in error.last.problems)
             raise LabError(
-                f"the lab is not healthy after {seconds:.0f} s:\n{wrong}",
+                f"the lab is not healthy after {error.seconds:.0f} s:\n{wrong}",
                 "./inv status shows it live, ./inv logs gathers what is needed to find out why",
             ) from error

@@ -84,8 +84,9 @@ def wait_reachable(machines: Iterable[Machine], states: States, seconds: float =
         )
     except WaitTimeout as error:
         assert isinstance(error.last, dict)
+        names, after = ", ".join(error.last), f"{error.seconds:.0f} s"
         raise LabError(
-            f"{', '.join(error.last)} runs, but does not answer over ssh after {seconds:.0f} s\n{_told(error.last)}",
+            f"{names} runs, but does not answer over ssh after {after}\n{_told(error.last)}",
             "a virtual machine's console: .lab/*/libvirt/log/qemu; ./inv power off and on starts it afresh",
         ) from error
     if hopeless := {name: trouble for name, trouble in found.items() if trouble.final}:

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 from lab.errors import LabError
 from lab.interrupts import waiting
+from lab.patience import patience
 
 Seen = TypeVar("Seen")
 
 
 class WaitTimeout(LabError):
-    """The deadline passed; ``last`` is what was seen last."""
+    """The deadline passed, after ``seconds``; ``last`` is what was seen last."""
 
     def __init__(self, what: str, seconds: float, last: object, hint: str) -> None:
+        self.seconds = seconds
         self.last = last
         super().__init__(f"waited {seconds:.0f} s for {what}; last seen: {last}", hint)
 
@@ -55,8 +57,10 @@ def wait_for(
 ) -> Seen:
     """Look every ``interval`` seconds until ``good`` says yes to what was seen, and return that.
 
-    For states that nobody announces; where there is an event, wait for the event. Raises WaitTimeout.
+    For states that nobody announces; where there is an event, wait for the event. ``seconds`` are an ordinary host's
+    (see patience). Raises WaitTimeout.
     """
+    seconds *= patience()
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while True:

@@ -16,8 +16,8 @@ class Site:
     where there is none; ``seed_hook`` is the command that gives a new container its images, which lie in ``seed``. For
     libvirt, ``daemon`` is system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and
     ``image`` the box's disk on this host ("" = Vagrant brings a public box). ``cgroups`` is the version of control
-    groups that the machines see, v1 or v2. All fields but the identity are plain text,
-    so that it can be stored.
+    groups that the machines see, v1 or v2; ``patience`` how many times longer than on an ordinary host things may take.
+    All fields but the identity are text or a number, so that it can be stored.
     """
 
     identity: Identity
@@ -36,6 +36,7 @@ class Site:
     emulator: str = ""
     image: str = ""
     cgroups: str = "v1"
+    patience: float = 1.0
 
     @property
     def cgroup_driver(self) -> str:

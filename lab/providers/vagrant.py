@@ -9,6 +9,7 @@ from pathlib import Path
 import vagrant
 
 from lab.command import LineSink, run, shown
+from lab.patience import patience
 from lab.quoting import ssh_config
 
 #: What Ruby loads before Vagrant (see the files), and the folder in which it is found.
@@ -73,6 +74,7 @@ def characters(outer: Mapping[str, str]) -> dict[str, str]:
 
 def ssh_defaults(key: Path) -> str:
     """What holds for every machine: made for a lab whose machines come, go and come back under the same address."""
+    factor = patience()
     return f"""\
 Host *
   User vagrant
@@ -82,7 +84,7 @@ Host *
   UserKnownHostsFile /dev/null
   LogLevel ERROR
   PasswordAuthentication no
-  ConnectTimeout 5
+  ConnectTimeout {round(5 * factor)}
   ServerAliveInterval 2
-  ServerAliveCountMax 3
+  ServerAliveCountMax {round(3 * factor)}
 """
