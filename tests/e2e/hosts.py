@@ -65,10 +65,11 @@ class Snapshot:
         return sorted(lines - self.in_use if name == "cgroups" else lines)
 
 
-def snapshot() -> Snapshot:
-    """Look at the host."""
+def snapshot(init: int = 1) -> Snapshot:
+    """Look at the host; ``init`` is another process 1 for a host that shares this one's kernel (see freshhost.py)."""
+    root = Path("/" if init == 1 else f"/proc/{init}/root")
     looks: Mapping[str, Callable[[], Iterable[str]]] = {
-        "network namespaces": lambda: _listing(Path("/run/netns")),
+        "network namespaces": lambda: _listing(root / "run/netns"),
         "links": lambda: (f"{link['ifname']} {link.get('operstate')}" for link in _ip("link")),
         "addresses": lambda: (
             f"{link['ifname']} {info['local']}/{info['prefixlen']}"
@@ -78,10 +79,10 @@ def snapshot() -> Snapshot:
         "routes": lambda: (
             _route(route) for family in ("-4", "-6") for route in _ip(family, "route", "show", "table", "all")
         ),
-        "mounts": _mounts,
+        "mounts": lambda: _mounts(init),
         "cgroups": _cgroups,
-        "/var/lib/lxc": lambda: _listing(Path("/var/lib/lxc")),
-        "/run/halab": lambda: _listing(Path("/run/halab")),
+        "/var/lib/lxc": lambda: _listing(root / "var/lib/lxc"),
+        "/run/halab": lambda: _listing(root / "run/halab"),
     }
     return Snapshot(
         {name: frozenset(look()) for name, look in looks.items()}, _settings(), frozenset(_cgroups_in_use())
@@ -215,15 +216,22 @@ def _route(route: Mapping[str, Any]) -> str:
     return " ".join(f"{key} {route[key]}" for key in ("table", "dst", "gateway", "dev", "prefsrc") if key in route)
 
 
-def _mounts() -> list[str]:
+def _mounts(init: int = 1) -> list[str]:
     """Type, source and place of each mount in the host's own mount namespace (that of process 1, proc(5))."""
-    lines = [line.split(" - ") for line in Path("/proc/1/mountinfo").read_text().splitlines()]
+    lines = [line.split(" - ") for line in Path(f"/proc/{init}/mountinfo").read_text().splitlines()]
     return [f"{after.split()[0]} {after.split()[1]} {before.split()[4]}" for before, after in lines]
 
 
 def _cgroups() -> list[str]:
     top = Path("/sys/fs/cgroup")
     return [str(Path(folder).relative_to(top)) for folder, _, _ in os.walk(top)]
+
+
+def remove_cgroups(prefix: str) -> None:
+    """Remove the control groups that carry a lab's name, those inside others first; nothing may run in them."""
+    top = Path("/sys/fs/cgroup")
+    for group in sorted((Path(name) for name in _cgroups() if prefix in name), reverse=True):
+        (top / group).rmdir()
 
 
 def _cgroups_in_use() -> set[str]:

@@ -81,12 +81,16 @@ class Running:
 
 @dataclass(frozen=True)
 class Inv:
-    """``./inv`` of a clone, for one lab. ``definition`` is given to up and plan, which alone read one."""
+    """``./inv`` of a clone, for one lab. ``definition`` is given to up and plan, which alone read one.
+
+    ``enter`` is the prefix that runs a command on another host (see freshhost.py), where ``folder`` lies then.
+    """
 
     lab: str
     folder: Path = FOLDER
     definition: Path | None = None
     mark: str = "e2e"
+    enter: tuple[str, ...] = ()
 
     def __call__(
         self,
@@ -111,15 +115,20 @@ class Inv:
 
         Its output goes into files: what stays in the background must not keep the test waiting for the end of a pipe.
         """
-        argv = [str(self.folder / "inv"), *(self.argv(command, *words) if lab else (command, *words))]
+        own = [str(self.folder / "inv"), *(self.argv(command, *words) if lab else (command, *words))]
         with tempfile.TemporaryDirectory() as place:
             files = Path(place) / "out", Path(place) / "err"
             (Path(place) / "in").write_text(stdin)
             with files[0].open("wb") as out, files[1].open("wb") as err, (Path(place) / "in").open("rb") as into:
                 process = subprocess.Popen(
-                    argv, stdin=into, stdout=out, stderr=err, env=self.environment(), start_new_session=True
+                    [*self.enter, *own],
+                    stdin=into,
+                    stdout=out,
+                    stderr=err,
+                    env=self.environment(),
+                    start_new_session=True,
                 )
-            running = Running(f"./inv {' '.join(argv[1:])}", process, files)
+            running = Running(f"./inv {' '.join(own[1:])}", process, files)
             try:
                 yield running
             finally:
