@@ -14,6 +14,9 @@ MOST_LINES = 8
 #: Lines that one message is given: what follows is more likely the next program's output than this one's reason.
 MESSAGE_LINES = 4
 
+#: Characters of a line that are read and shown: Ruby puts whole objects into its messages.
+LONGEST_LINE = 1000
+
 #: A place in a Ruby trace: FILE:LINE:in `METHOD' (Ruby 3.4 writes 'CLASS#METHOD').
 _RUBY_PLACE = r"\S.*:\d+:in [`'].+'"
 _RUBY_FRAME = re.compile(rf"^(\s*from )?{_RUBY_PLACE}$")
@@ -43,7 +46,7 @@ _KUBEADM_FOUND = re.compile(r"^\t\[ERROR ")
 
 def cause(output: str) -> list[str]:
     """The lines of ``output`` that say why, in order, each once; [] where no program's way of saying it is found."""
-    lines = output.splitlines()
+    lines = [line if len(line) < LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…" for line in output.splitlines()]
     found = (line.strip() for reader in _READERS for message in reader(lines) for line in message)
     return list(dict.fromkeys(found))[:MOST_LINES]
 

@@ -13,7 +13,7 @@ import needs
 import pytest
 
 from lab.box.lxc import write_box
-from lab.cause import MOST_LINES, cause
+from lab.cause import LONGEST_LINE, MOST_LINES, cause
 from lab.command import CommandError, run
 from lab.providers.vagrant import environment
 
@@ -207,6 +207,12 @@ def up(folder: Path, template: str, given: Mapping[str, str]) -> str:
     )
     assert failed.returncode != 0
     return failed.stderr
+
+
+def test_a_line_without_end_is_cut() -> None:
+    """Ruby shows whole objects in its messages; what a place looks like is also sought in no more than that."""
+    (said,) = cause("a.rb:1:in `x': undefined method for #<Env " + "y" * 100_000 + ">\n\tfrom b.rb:2:in `z'\n")
+    assert said.startswith("undefined method") and said.endswith("…") and len(said) < LONGEST_LINE
 
 
 def test_vagrant_says_why(tmp_path: Path) -> None:
