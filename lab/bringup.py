@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lab.cache import Cache, CacheError, check_around
 from lab.cluster.status import Status
@@ -14,6 +16,7 @@ from lab.errors import LabError, UsageError
 from lab.health import settle
 from lab.patience import patience
 from lab.plan import render, write
+from lab.plan.change import Change
 from lab.plan.site import Site
 from lab.power import clocks_held, late, step_clocks
 from lab.providers.base import MachineState
@@ -26,8 +29,9 @@ from lab.timeline import Timeline
 from lab.topology import derive
 from lab.usage import forget, remember
 
-#: What may change in the definition of a running lab: the steps of these parts run again. All else is fixed.
-CHANGEABLE = frozenset({"keepalived", "haproxy"})
+#: What may change in the definition of a running lab, as pydantic leaves it out: the steps that carry it run again. All
+#: else is what machines are born with.
+CHANGEABLE: dict[str, Any] = {"keepalived": True, "haproxy": True, "nodes": {"__all__": {"priority": True}}}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Bringup:
     ``heal`` ends the faults that an interrupted verification left open; it is called with False once the machines run,
     and with True once the lab is healthy. ``lost`` is called with the names of machines that are no more, before others
     are made in their place: what was open on them went with them. ``start_again`` gives up a cluster that was once
-    whole and lost its quorum.
+    whole and lost its quorum. ``watch`` watches the VIP while a load balancer that is in use changes.
     """
 
     definition: Definition
@@ -51,6 +55,7 @@ class Bringup:
     heal: Callable[[Lab, bool], object] = lambda lab, settled: None
     lost: Callable[[Lab, Sequence[str]], object] = lambda lab, nodes: None
     start_again: bool = False
+    watch: Callable[[Lab, Change], AbstractContextManager[object]] = lambda lab, planned: nullcontext()
 
     def run(self) -> tuple[Lab, Status, list[str]]:
         """Bring the lab up; returns it, its status and what was done ([] when all was well already)."""
@@ -174,6 +179,7 @@ class Bringup:
             self.timeline,
             founded=self.state.founded,
             give_up=give_up,
+            watch=lambda planned: self.watch(lab, planned),
         )
         done = provisioner.run(stage, seen)
         self.state.return_settings()
@@ -192,8 +198,8 @@ def refuse_another_shape(state: State, definition: Definition) -> None:
     """
     if not state.definition.is_file() or state.load_site() is None:
         return
-    old, new = load(state.definition).model_dump(mode="json"), definition.model_dump(mode="json")
-    changed = [part for part in new if part not in CHANGEABLE and old.get(part) != new.get(part)]
+    old, new = (one.model_dump(mode="json", exclude=CHANGEABLE) for one in (load(state.definition), definition))
+    changed = [part for part in new if old[part] != new[part]]
     if changed:
         raise UsageError(
             f"lab {state.identity.name} exists with another definition: {', '.join(changed)} changed",

@@ -112,6 +112,19 @@ def test_another_shape_is_refused_by_the_part_that_changed(state: State) -> None
         up(state, text=DEFINITION.replace("w1", "w2")).run()
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("role: master}", "role: master, priority: 200}"),
+        ("nodes:", "keepalived: {vrrp_version: 2, advert_interval: 1}\nnodes:"),
+        ("nodes:", "haproxy: {retries: 1}\nnodes:"),
+    ],
+    ids=["priority", "keepalived", "haproxy"],
+)
+def test_the_load_balancer_may_change(state: State, old: str, new: str) -> None:
+    refuse_another_shape(state, parse(DEFINITION.replace(old, new)))
+
+
 RUNNING, STOPPED, ABSENT = MachineState.RUNNING, MachineState.STOPPED, MachineState.ABSENT
 
 

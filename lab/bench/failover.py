@@ -11,10 +11,8 @@ from lab.context import Lab
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.defaults import priorities
 from lab.interrupts import held, unbroken
-from lab.parallel import gather, workers
-from lab.plan import render
 from lab.plan.promises import Fault, promise, shown
-from lab.provisioning import Script, run_step
+from lab.provisioning import Work, balance, rendered
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
@@ -23,13 +21,11 @@ from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.view import LabView
+from lab.verify.watch import watching
 from lab.waiting import wait_for
 
 #: What is compared: the three ways in which a haproxy can be gone.
 FAULTS = (Fault.STOP, Fault.KILL, Fault.CRASH)
-
-#: The steps that carry a setting of the load balancer.
-STEPS = ("haproxy", "keepalived")
 
 #: Seconds until the best master holds the VIP under new settings: the slowest definition checks every three seconds.
 SETTLE_SECONDS = 90.0
@@ -76,8 +72,7 @@ class FailoverBench:
         with self.timeline.phase(f"settings of {name}"):
             self.lab.state.borrow_settings(name)
             self._apply(topology)
-        pace = pace_of(self.lab.site.driver)
-        view = LabView(topology, self.lab.machines, self.lab.provider, self.lab.state.folder, self.lab.kubernetes, pace)
+        view = self._view(topology)
         for fault in FAULTS:
             with self.timeline.phase(f"{name}: {fault.value}"):
                 done = run_cases(named([fault.value]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
@@ -86,17 +81,16 @@ class FailoverBench:
             promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)
             yield Row(name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
 
+    def _view(self, topology: Topology) -> LabView:
+        lab, pace = self.lab, pace_of(self.lab.site.driver)
+        return LabView(topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace)
+
     def _apply(self, topology: Topology) -> None:
-        """Run the steps on all masters at once, then wait until the best one holds the VIP."""
-        files = render(topology, self.lab.site)
-
-        def balance(node: str) -> None:
-            for step in STEPS:
-                script = Script(step, node, files[f"nodes/{node}/{step}.sh"].content)
-                run_step(self.lab.machines[node], script, self.timeline)
-
-        with unbroken(), workers(len(topology.masters)) as pool:  # a step that was cut off might run on beside its next
-            gather([pool.submit(balance, node.name) for node in topology.masters])
+        """Give the masters these settings, then wait until the best one holds the VIP."""
+        _, seen = self.lab.observe()
+        work = Work(self.lab.machines, rendered(topology, self.lab.site), self.timeline, seen)
+        with unbroken():  # a step that was cut off might run on beside its next
+            balance(topology, work, lambda planned: watching(self._view(topology), planned, self.timeline.line))
         best = topology.ranked[0].name
         wait_for(
             f"{best} to hold the virtual IP alone",

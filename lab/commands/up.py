@@ -22,6 +22,7 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.verify.ledger import Ledger, heal_open
+from lab.verify.watch import watching
 
 PROVIDERS = ("auto", "libvirt", "lxc")
 
@@ -46,7 +47,17 @@ def run(
     with changing(state), console.Progress(f"lab {state.identity.name}: up", verbose=verbose) as progress:
         timeline = Timeline(progress)
         work = Bringup(
-            wanted, text, state, provider or wanted.provider, stage, timeline, refresh, heal, forget, start_again
+            wanted,
+            text,
+            state,
+            provider or wanted.provider,
+            stage,
+            timeline,
+            refresh,
+            heal,
+            forget,
+            start_again,
+            watch=lambda lab, planned: watching(view(lab), planned, timeline.line),
         )
         try:
             made, status, done = work.run()

@@ -7,13 +7,17 @@
     other masters   join, one after another (etcd admits one new member at a time)
     workers         join, side by side, as soon as the first master is up
 
+Load balancers that are in use are changed one after another instead, so that the virtual IP stays with somebody.
+
 Where a cluster exists already, machines that are not in it join through a member that answers; before that it forgets
 what it still knows of machines that were lost. A cluster that can never have its quorum again cannot be saved: one that
 was never whole is begun again from init, and that is said; one that was, only on demand.
 """
 
+from lab.provisioning.balancing import balance
 from lab.provisioning.order import Provisioner
 from lab.provisioning.scripts import Scripts, kept, rendered
 from lab.provisioning.step import Script, run_step
+from lab.provisioning.work import Work
 
-__all__ = ["Provisioner", "Script", "Scripts", "kept", "rendered", "run_step"]
+__all__ = ["Provisioner", "Script", "Scripts", "Work", "balance", "kept", "rendered", "run_step"]

@@ -13,6 +13,7 @@ from lab.errors import LabError, UsageError
 from lab.machine import Machine
 from lab.parallel import gather, workers
 from lab.provisioning.admission import Admission, refuse_silent
+from lab.provisioning.balancing import Balancing, Watch, unwatched
 from lab.provisioning.control_plane import ControlPlane
 from lab.provisioning.membership import leave
 from lab.provisioning.step import Script
@@ -31,7 +32,8 @@ class Provisioner:
     """Runs steps on machines. ``scripts`` maps (node, step) to the rendered step.
 
     ``founded``: the cluster was once whole, and somebody may have put something into it. Without its quorum it is then
-    begun again only on demand: ``give_up`` is that demand, called right before the cluster is taken apart.
+    begun again only on demand: ``give_up`` is that demand, called right before the cluster is taken apart. ``watch``
+    watches the VIP while a load balancer that is in use changes.
     """
 
     topology: Topology
@@ -40,6 +42,7 @@ class Provisioner:
     timeline: Timeline
     founded: bool = False
     give_up: Callable[[], None] | None = None
+    watch: Watch = unwatched
 
     def run(self, stage: Stage, seen: Mapping[str, Observation]) -> list[str]:
         """Bring all machines to ``stage``; returns what was done, as "NODE STEP".
@@ -55,7 +58,7 @@ class Provisioner:
             self._refuse_to_give_up(seen)
         work = Work(self.machines, self.scripts, self.timeline, seen)
         with workers(len(self.topology.nodes) * 2) as pool:
-            balanced = {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
+            balanced = self._balance(work, pool)
             if stage is Stage.LOADBALANCER:
                 named = [pool.submit(work.steps, node, NAMED) for node in self.topology.workers]
                 gather([*balanced.values(), *named])
@@ -68,6 +71,14 @@ class Provisioner:
                 }
                 self._cluster(stage, work, pool, balanced, prepared)
         return work.done
+
+    def _balance(self, work: Work, pool: ThreadPoolExecutor) -> dict[str, Future[None]]:
+        """Every master's load balancer: side by side, but where they are in use."""
+        balancing = Balancing(self.topology, work, self.watch)
+        planned = balancing.planned()
+        if planned is None:
+            return {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
+        return dict.fromkeys((node.name for node in self.topology.masters), pool.submit(balancing.run, planned))
 
     def _cluster(
         self,

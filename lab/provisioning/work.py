@@ -98,12 +98,14 @@ class Work:
             credential = membership.mint(self.machines[seed.name], seed.address, node)
         self.steps(node, ["join"], credential)
 
+    def due(self, node: Node, name: str) -> bool:
+        """Has the machine not been through a step with this very text?"""
+        return bool(self.seen[node.name].get("steps", {}).get(name) != self.scripts[node.name, name].digest)
+
     def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         """Run the steps that the machine has not been through with this very text."""
-        recorded = self.seen[node.name].get("steps", {})
         for name in names:
-            script = self.scripts[node.name, name]
-            if name not in ONCE and recorded.get(name) == script.digest:
+            if name not in ONCE and not self.due(node, name):
                 continue
-            run_step(self.machines[node.name], script, self.timeline, env)
+            run_step(self.machines[node.name], self.scripts[node.name, name], self.timeline, env)
             self.done.append(f"{node.name} {name}")

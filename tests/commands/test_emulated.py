@@ -31,7 +31,7 @@ class Enough(Exception):
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone's folder of the test's own, in which no ``up`` gets as far as work."""
 
-    def work(*_: object) -> None:
+    def work(*_: object, **__: object) -> None:
         raise Enough
 
     monkeypatch.setattr(plan, "FOLDER", tmp_path)

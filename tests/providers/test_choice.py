@@ -80,7 +80,7 @@ def test_up_warns_of_the_provider_that_the_command_line_or_the_lab_itself_has(
     class Enough(Exception):
         """The warnings come before anything is done."""
 
-    def work(*_: object) -> None:
+    def work(*_: object, **__: object) -> None:
         raise Enough
 
     monkeypatch.setattr(up, "FOLDER", tmp_path)
