@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,9 +40,14 @@ def happened(records: list[Mapping[str, Any]], event: str) -> bool:
     return any(event in (record.get("event"), record["kind"]) for record in records)
 
 
-def reached(inv: Inv, known: set[Path], event: str, kind: str = "verify") -> None:
-    """Wait for what a case records."""
-    until(lambda: history(inv, known, kind), lambda seen: happened(seen, event), event, BEGINS, interval=0.01)
+def reached(inv: Inv, process: subprocess.Popen[bytes], known: set[Path], event: str, kind: str = "verify") -> None:
+    """Wait for what a case records; one that ends without it (the lab was never steady, say) is not waited for."""
+
+    def seen() -> bool:
+        return happened(history(inv, known, kind), event)
+
+    until(lambda: seen() or process.poll() is not None, bool, event, BEGINS, interval=0.01)
+    assert seen(), f"it ended before that: {[record.get('text') for record in history(inv, known, kind)[-3:]]}"
 
 
 def open_faults(inv: Inv) -> list[str]:
@@ -56,7 +62,7 @@ def verifying(lab: Shared, case: str, event: str) -> Iterator[Running]:
     lab.healthy()
     known = set(lab.inv.runs("verify"))
     with lab.inv.start("verify", "--case", case) as running:
-        reached(lab.inv, known, event)
+        reached(lab.inv, running.process, known, event)
         yield running
 
 
@@ -117,7 +123,7 @@ def _closed(lab: Shared, case: str, event: str) -> int:
     known = set(lab.inv.runs("verify"))
     argv = [str(FOLDER / "inv"), *lab.inv.argv("verify", "--case", case)]
     with terminal(argv, FOLDER, lab.inv.environment()) as seen:
-        reached(lab.inv, known, event)
+        reached(lab.inv, seen.process, known, event)
         seen.close()
         return seen.ends(60)
 
@@ -128,7 +134,7 @@ def _pressed(lab: Shared, case: str, event: str) -> int:
     known = set(lab.inv.runs("verify"))
     argv = [str(FOLDER / "inv"), *lab.inv.argv("verify", "--case", case)]
     with terminal(argv, FOLDER, lab.inv.environment()) as seen:
-        reached(lab.inv, known, event)
+        reached(lab.inv, seen.process, known, event)
         seen.press(CTRL_C)
         seen.shows("interrupted; undone before the end: ")
         seen.press(CTRL_C)
@@ -195,7 +201,7 @@ def test_a_bench_that_ends_early_leaves_no_other_load_balancer(lab: Shared, numb
     known = set(lab.inv.runs("bench-round"))
     settings = str(FOLDER / "configs" / "article.yaml")
     with lab.inv.start("bench", "failover", "--rounds", "1", "--settings", settings) as running:
-        reached(lab.inv, known, "begun", kind="bench-round")
+        reached(lab.inv, running.process, known, "begun", kind="bench-round")
         running.signal(number)
         done = running.wait(BACK)
     if number is signal.SIGKILL:
