@@ -47,7 +47,8 @@ def reached(inv: Inv, process: subprocess.Popen[bytes], known: set[Path], event:
         return happened(history(inv, known, kind), event)
 
     until(lambda: seen() or process.poll() is not None, bool, event, BEGINS, interval=0.01)
-    assert seen(), f"it ended before that: {[record.get('text') for record in history(inv, known, kind)[-3:]]}"
+    said = [record["text"] for record in history(inv, known, kind) if "text" in record]
+    assert seen(), f"it ended before that: {said}"
 
 
 def open_faults(inv: Inv) -> list[str]:
