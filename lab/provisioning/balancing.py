@@ -28,11 +28,12 @@ systemctl is-active --quiet keepalived || exit 0
 grep -qsx /etc/keepalived/keepalived.conf /run/halab/changed/keepalived.service || cat /etc/keepalived/keepalived.conf
 """
 
-#: A master's part in the election: the state that its keepalived told of last since it began, and the VIP if it has it.
-PART = """
+#: A master's part in the election: the state that its keepalived told of last since it began (an empty line where it
+#: told of none), and the VIP if it has it.
+PART = r"""
 began=$(systemctl show --property InvocationID --value keepalived)
 said=$(journalctl --quiet --no-pager --output cat _SYSTEMD_INVOCATION_ID="$began")
-sed -nE 's/.*Entering ([A-Z]+) STATE.*/\1/p' <<< "$said" | tail -n 1
+echo "$(sed -nE 's/.*Entering ([A-Z]+) STATE.*/\1/p' <<< "$said" | tail -n 1)"
 ip -o addr show to "$1/32"
 """
 

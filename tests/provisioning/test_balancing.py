@@ -5,6 +5,8 @@ The masters are played here, with keepalived's own settings as they are rendered
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -257,3 +259,24 @@ def test_a_master_that_does_not_come_back_ends_the_change_before_the_next(
         run(made(), made(advert_interval=0.5), masters)
     assert "./inv ssh master3 journalctl -u keepalived" in caught.value.hint
     assert masters.told == ["master3 leaves", "master3 keepalived"]
+
+
+@pytest.mark.parametrize(
+    ("journal", "held", "said"),
+    [
+        ("(kubernetes) Entering BACKUP STATE (init)", "", "BACKUP\n"),
+        ("(kubernetes) Entering BACKUP STATE (init)\n(kubernetes) Entering MASTER STATE", "", "MASTER\n"),
+        ("Starting VRRP child process", "", "\n"),
+        ("", "2: eth0 inet 10.21.0.100/32", "\n2: eth0 inet 10.21.0.100/32\n"),
+    ],
+)
+def test_a_masters_part_is_read_from_what_its_keepalived_told(journal: str, held: str, said: str) -> None:
+    """The script itself, run by the real bash; the machine's own tools are played."""
+    tools = f"""
+systemctl() {{ echo 0123abcd; }}
+journalctl() {{ [[ $* == *_SYSTEMD_INVOCATION_ID=0123abcd* ]] && printf '%s\\n' {shlex.quote(journal)}; }}
+ip() {{ [ "$*" = "-o addr show to 10.21.0.100/32" ] && printf '%s' {shlex.quote(held and held + chr(10))}; }}
+"""
+    argv = ["bash", "-s", "--", "10.21.0.100"]
+    done = subprocess.run(argv, input=f"{tools}{PART}", capture_output=True, text=True, check=True, timeout=10)
+    assert done.stdout == said
