@@ -24,6 +24,10 @@ pytestmark = pytest.mark.live
 #: Seconds in which a case comes to its fault: a steady lab is waited for.
 BEGINS = 120.0
 
+#: Seconds in which a probe ends whose verify was killed: that of a lease notices at a renewal, and there is none
+#: between two leaders: the lease's 15, two looks at it of 4.4 each, and 5 for the kubelet.
+PROBES_END = 30.0
+
 
 def history(inv: Inv, known: set[Path], kind: str = "verify") -> list[Mapping[str, Any]]:
     """What a run that was not known before has recorded so far (its last line may be half written)."""
@@ -114,7 +118,7 @@ def test_a_killed_verify_leaves_its_fault_to_the_next_command(
     assert "it was killed before its end" in write_report(lab.inv.runs("verify")[-1]).read_text()
     done = lab.inv(*later, seconds=BACK)
     assert f"healing a fault that an earlier command left open: {left}" in done.out
-    until(lambda: probes(lab.inv), lambda found: not found, "the probes to end with it", 20)
+    until(lambda: probes(lab.inv), lambda found: not found, "the probes to end with it", PROBES_END)
     whole(lab, left.rpartition(" ")[2])
 
 
