@@ -123,6 +123,8 @@ class Api:
                     event = json.loads(line)
                     if event["type"] in ("ADDED", "MODIFIED"):
                         yield event["object"]
+                    elif event["type"] == "DELETED":
+                        emit(kind="trouble", what=f"{name} was deleted")
                     if time.monotonic() >= until:
                         return
             except (OSError, http.client.HTTPException, ValueError) as error:

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.live
 #: Seconds in which a case comes to its fault: a steady lab is waited for.
 BEGINS = 120.0
 
-#: Seconds in which a probe ends whose verify was killed: that of a lease notices at a renewal, and there is none
-#: between two leaders: the lease's 15, two looks at it of 4.4 each, and 5 for the kubelet.
+#: Seconds in which a probe ends whose verify was killed. It notices by the next thing that it has to tell: for a lease
+#: a renewal, and there is none between two leaders: the lease's 15, two looks of 4.4 each, and 5 for the kubelet.
 PROBES_END = 30.0
 
 

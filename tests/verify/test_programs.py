@@ -274,6 +274,22 @@ def test_whoever_follows_a_lease_for_nobody_ends_at_its_next_renewal(
         assert follower.wait(10) == 0
 
 
+def test_whoever_follows_a_pod_for_nobody_ends_when_the_pod_is_deleted(
+    cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    endpoint, seen = cluster
+    seen.events["pods"] = [{"type": "DELETED", "object": state()["object"]}] * 10_000
+    words = [endpoint, str(credentials["admin.conf"]), "halab-pod", "pod", "verify-1", "60"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", programs.text("api"), *words], stdout=subprocess.PIPE, text=True
+    ) as follower:
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["event"] == "created"
+        assert json.loads(follower.stdout.readline())["what"] == "verify-1 was deleted"
+        follower.stdout.close()
+        assert follower.wait(10) == 0
+
+
 def test_cleaning_asks_for_its_own_pods_only(cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]) -> None:
     endpoint, seen = cluster
     (said,) = run("api", endpoint, credentials["admin.conf"], "halab-clean", "clean")
