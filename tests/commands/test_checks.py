@@ -19,10 +19,10 @@ made = pathlib.Path(sys.argv[1])
 made.touch()
 print("made", flush=True)
 try:
-    time.sleep(60)
+    time.sleep(60)  # the interrupt that is the test comes meanwhile
 finally:
     print("removing", flush=True)
-    time.sleep(1)
+    time.sleep(1)  # longer than the quarter of a second after which it was killed before
     made.unlink()
 """
 

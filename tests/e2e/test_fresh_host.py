@@ -34,7 +34,7 @@ from freshhost import fresh_host
 with fresh_host("trixie", place=Path(sys.argv[1])) as host:
     host.run(f"sleep 300 > /dev/null 2>&1 & mkdir -p {host.clone}/.lab/ha")
     print(host.init, host.inv("ha").identity.prefix, flush=True)
-    time.sleep(300)
+    time.sleep(300)  # its SIGKILL comes meanwhile
 """
 
 

@@ -17,7 +17,7 @@ for name in eth0 eth1; do ip link add "$name" type bridge; ip link set "$name" u
 ip link set lo up
 mount -t tmpfs none /run; mkdir /run/halab /run/haproxy /run/package
 # Since 2.3 (Debian 13) keepalived says nothing good without this file of its package.
-cp /etc/keepalived/*.config-opts /run/package/ 2> /dev/null || true
+find /etc/keepalived -name '*.config-opts' -exec cp {} /run/package/ ';'
 mount -t tmpfs none /etc/keepalived
 mount -t tmpfs none /var/lib/haproxy
 """
