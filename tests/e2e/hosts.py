@@ -142,13 +142,16 @@ class Process:
         return started == self.started and state not in "ZX"
 
 
-def belonging(prefix: str, folder: Path, mark: str = "") -> set[Process]:
-    """The processes that belong to a lab: by their words, control group or environment, or by a namespace of these."""
+def belonging(prefix: str, folder: Path, mark: str = "", init: int = 1) -> set[Process]:
+    """The processes that belong to a lab: by their words, control group or environment, or by a namespace of these.
+
+    ``init`` is the process 1 of the host that the lab is on, as this machine counts (see snapshot).
+    """
     telling = [prefix.encode(), os.fsencode(folder) + b"/"]
     entry = f"{MARK}={mark}".encode()
     everybody = [process for process in Path("/proc").iterdir() if process.name.isdigit()]
     not_ours = _ancestors()
-    namespaces = _namespaces_of(prefix, everybody)
+    namespaces = _namespaces_of(prefix, everybody, init)
     found = set()
     for process in everybody:
         if int(process.name) in not_ours:
@@ -163,10 +166,11 @@ def belonging(prefix: str, folder: Path, mark: str = "") -> set[Process]:
     return found
 
 
-def _namespaces_of(prefix: str, processes: Iterable[Path]) -> set[str]:
-    """The namespaces that the processes in a lab's control groups have and this one has not."""
+def _namespaces_of(prefix: str, processes: Iterable[Path], init: int) -> set[str]:
+    """The namespaces that the processes in a lab's control groups have and neither this one nor their host has."""
     inside = [process for process in processes if prefix.encode() in _read(process / "cgroup")]
-    return set().union(*(_namespaces(process) for process in inside)) - _namespaces(Path("/proc/self"))
+    hosts = _namespaces(Path("/proc/self")) | _namespaces(Path(f"/proc/{init}"))
+    return set().union(*(_namespaces(process) for process in inside)) - hosts
 
 
 def _namespaces(process: Path) -> set[str]:

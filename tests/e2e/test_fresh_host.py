@@ -53,8 +53,9 @@ def test_debian_13_with_nothing_prepared(debian13: FreshHost, record_property: C
     record_property("up", lab("up", seconds=EVERYTHING).seconds)
     assert healthy(lab.status())
     record_property("verify", lab("verify", seconds=600).seconds)
-    living = belonging(lab.identity.prefix, lab.state, lab.mark)
+    living = belonging(lab.identity.prefix, lab.state, lab.mark, debian13.init)
     record_property("destroy", lab("destroy").seconds)
+    assert living, "the lab ran, and had processes"
     assert [process for process in living if process.lives] == []
     assert left_of(lab.identity.prefix, lab.state) == []
     assert differences(before, snapshot(debian13.init), [lab.identity.prefix]) == []
