@@ -85,7 +85,10 @@ def fresh_host(suite: str, shared: Sequence[Path] = (), place: Path = PLACE) -> 
         debian(root, suite)
         clone = Path("/srv") / folder.name  # labs are called after it: none is there twice on a machine
         inside = root / clone.relative_to("/")
-        subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", "--config=advice.detachedHead=false", FOLDER, inside], check=True)
+        subprocess.run(
+            ["git", "clone", "--quiet", "--no-hardlinks", "--config=advice.detachedHead=false", FOLDER, inside],
+            check=True,
+        )
         with _running(root, shared) as init:
             yield FreshHost(init, root, clone, folder.name)
 
