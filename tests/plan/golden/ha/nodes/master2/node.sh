@@ -46,15 +46,16 @@ taken_in() { rm -f "/run/halab/changed/$UNIT"; }
 # apply restart | reload: UNIT starts with the machine and runs now, with its files as they are. A reload is enough when
 # nothing changed in what systemd itself reads.
 apply() {
+  local how=restart
   systemctl enable --quiet --no-reload "$UNIT"
   reload_units
   if ! changed; then
-    systemctl start "$UNIT"
+    how=start
   elif [ "$1" = reload ] && ! changed /etc/systemd/system; then
-    systemctl reload-or-restart "$UNIT"
-  else
-    systemctl restart "$UNIT"
+    how=reload-or-restart
   fi
+  # systemctl tells that a unit failed; why it did, its journal tells.
+  systemctl "$how" "$UNIT" || { journalctl --unit "$UNIT" --lines 12 --output cat --no-pager >&2; return 1; }
   taken_in
 }
 
