@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from lab.verify import holding, outage
 from lab.verify.checks.client import suffered
+from lab.verify.checks.cluster import host_of
 from lab.verify.recorded import Connection, Recorded
 
 #: The drawing's size in its own units (CSS pixels at full width).
@@ -189,8 +190,9 @@ def _marks(recorded: Recorded, scale: Scale) -> Iterable[Mark]:
         if fault.heal is not None:
             moments.append((fault.heal, "heal", "heal"))
     moments += [(recorded.host_time(r), f"pod {r['event']}", "event") for r in recorded.of("pod")]
-    leases = recorded.of("lease")
-    moments += [(recorded.host_time(r), f"lease → {str(r['holder']).rpartition('_')[0]}", "event") for r in leases[1:]]
+    for lease in recorded.of("lease")[1:]:
+        holder = host_of(str(lease["holder"])) or "nobody"
+        moments.append((recorded.host_time(lease), f"lease → {holder}", "event"))
     requests = recorded.phase("requests")
     if requests is not None:
         moments.append((requests, "requests", "event"))

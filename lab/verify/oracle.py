@@ -9,8 +9,8 @@ from lab.plan import promises
 from lab.topology import Topology
 from lab.verify.recorded import Promised
 
-#: Leader election of Kubernetes: a lease is valid for 15 s and renewed every 2 s; a candidate tries every 2 s,
-#: stretched by up to 1.2 of itself (client-go's JitterFactor).
+#: Leader election of Kubernetes' own components (client-go, tools/leaderelection; seconds): a lease is valid for
+#: LeaseDuration and renewed every RetryPeriod; a candidate looks every RetryPeriod, stretched by up to JitterFactor.
 LEASE, RETRY, JITTER = 15.0, 2.0, 1.2
 
 #: Seconds within which the kubelet notices a manifest's removal and ends the container.
@@ -27,9 +27,7 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
     if not fault:
         return NOTHING
     if fault == "scheduler-remove":
-        reason = f"the lease expires after {LEASE:.0f} s, candidates try every {RETRY:.0f} s"
-        most = KUBELET + LEASE + RETRY * (1 + JITTER)
-        return Promised(LEASE - RETRY, most, 0.0, 0.0, None, None, reason)
+        return _lease()
     given = promises.promise(topology, promises.Fault(fault), cluster=kubernetes)
     return Promised(
         minimum=given.outage.least if given.outage else 0.0,
@@ -41,3 +39,17 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
         reason=given.reason,
         transient=fault == promises.Fault.CRASH,
     )
+
+
+def _lease() -> Promised:
+    """From a leader's manifest that is taken away until another host has the lease.
+
+    The kubelet ends the leader within KUBELET, and until then it goes on renewing. A candidate trusts no clock but its
+    own: a renewal counts for LEASE from the moment that it *sees* it, which is one look late at most (RETRY stretched
+    by JITTER: 4.4 s), and that it has run out is seen by the first look afterwards: 5 + 4.4 + 15 + 4.4 = 28.8 s.
+    At least: the leader ends just before its next renewal, and the last one was seen at once.
+    """
+    look = RETRY * (1 + JITTER)
+    reason = f"a lease runs out {LEASE:.0f} s after a candidate saw it renewed; candidates look every {RETRY:.0f} to "
+    reason += f"{look:.1f} s, and the kubelet takes up to {KUBELET:.0f} s to end the leader"
+    return Promised(LEASE - RETRY, KUBELET + look + LEASE + look, 0.0, 0.0, None, None, reason)

@@ -118,11 +118,11 @@ class Stage:
         self.history.hear(node, result.stdout.strip().replace("{", f'{{"when": "{when}", ', 1))
 
     def leader(self, lease: str, seconds: float) -> str:
-        """The host that holds a lease now. Raises LabError when the probe does not tell in time."""
+        """The host that holds a lease now. Raises LabError when the probe names none in time."""
 
-        def told(records: list[Record]) -> bool:
-            return any(r["kind"] == "lease" for r in records)
+        def now(records: list[Record]) -> str:
+            return next((host_of(str(r["holder"])) for r in reversed(records) if r["kind"] == "lease"), "")
 
-        if not self.history.wait(told, seconds):
+        if not self.history.wait(lambda records: bool(now(records)), seconds):
             raise LabError(f"nobody told within {seconds:.0f} s who holds the lease {lease}", "is the cluster healthy?")
-        return host_of(str([r for r in self.history.records() if r["kind"] == "lease"][-1]["holder"]))
+        return now(self.history.records())

@@ -31,13 +31,14 @@ def run(stage: Stage) -> None:
     with applied(make("scheduler-remove", victim), stage.view, stage.history):
         with pods(stage.view, stage.operator(victim)):
             stage.run_pod(f"verify-{stage.history.tag()}", victim)
-
-        def moved(records: list[Record]) -> bool:
-            return any(r["kind"] == "lease" and host_of(str(r["holder"])) != victim for r in reversed(records))
-
-        stage.history.wait(moved, (promised.maximum or 0.0) + PATIENCE)
+        stage.history.wait(lambda records: came_elsewhere(records, victim), (promised.maximum or 0.0) + PATIENCE)
         stage.tell(f"healing {victim}")
         stage.phase("heal")
+
+
+def came_elsewhere(records: list[Record], victim: str) -> bool:
+    """Has another host than the victim the lease, or had it? One that was given up belongs to nobody."""
+    return any(host_of(str(r["holder"])) not in ("", victim) for r in reversed(records) if r["kind"] == "lease")
 
 
 SCHEDULER_FAILOVER = Case(

@@ -15,7 +15,7 @@ FAIR = 0.6
 
 
 def host_of(identity: str) -> str:
-    """The host part of a lease's holderIdentity (``host_uuid``)."""
+    """The host part of a lease's holderIdentity (``host_uuid``); "" for nobody: the lease was given up."""
     return identity.rpartition("_")[0] or identity
 
 
@@ -142,13 +142,15 @@ def lease_moved(recorded: Recorded) -> Verdict:
     if not before:
         return unknown(name, "who held the lease before the fault was not seen", promised)
     if before[-1] != fault.node:
-        return unknown(name, f"{before[-1]} held the lease, but the fault was on {fault.node}", promised)
+        return unknown(name, f"{before[-1] or 'nobody'} held the lease, but the fault was on {fault.node}", promised)
     end = fault.heal if fault.heal is not None else recorded.phase("end")
-    later = [(at, host) for at, host in told if fault.moment < at and (end is None or at < end) and host != fault.node]
+    during = [(at, host) for at, host in told if fault.moment < at and (end is None or at < end)]
+    later = [(at, host) for at, host in during if host not in ("", fault.node)]
     if not later:
         waited = end - fault.moment if end is not None else 0.0
         outcome = Outcome.FAIL if waited > promise.maximum else Outcome.UNKNOWN
-        measured = f"still {fault.node} after {shown(waited)}"
+        last = during[-1][1] if during else fault.node
+        measured = f"{f'still {last}' if last else 'nobody'} after {shown(waited)}"
         return Verdict(
             name, outcome, measured, promised, "the lease did not come to another host while the fault lasted"
         )
@@ -170,7 +172,7 @@ def scheduled_by_new(recorded: Recorded) -> Verdict:
     if not placed:
         return unknown(name, "the pod was not seen scheduled", promised)
     hosts = [(recorded.host_time(r), host_of(str(r["holder"]))) for r in recorded.of("lease")]
-    changes = [at for at, host in hosts if at > fault.moment and host != fault.node]
+    changes = [at for at, host in hosts if at > fault.moment and host not in ("", fault.node)]
     if not changes:
         return unknown(name, "the lease was not seen to move", promised)
     wait = placed[0] - fault.moment
