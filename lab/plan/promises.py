@@ -52,9 +52,9 @@ class Promise:
     """What one fault on the holder must lead to; all times in seconds.
 
     ``moves``: does the VIP move? None: it may. ``outage``: what a client sees, None when it lasts until somebody heals.
-    ``vacant`` and ``double``: the longest time without a holder and with two. ``back``: from a
-    haproxy that is well again until the best master has its VIP again, None when it never left or does not return.
-    ``reason`` says how it comes about.
+    ``vacant`` and ``double``: the longest time without a holder and with two; ``lost``: with two where an advertisement
+    is lost on its way. ``back``: from a haproxy that is well again until the best master has its VIP again, None when
+    it never left or does not return. ``reason`` says how it comes about.
     """
 
     fault: Fault
@@ -62,6 +62,7 @@ class Promise:
     outage: Span | None
     vacant: float
     double: float
+    lost: float
     back: Span | None
     reason: str
 
@@ -93,11 +94,28 @@ def promise(topology: Topology, fault: Fault, *, cluster: bool = True) -> Promis
     return _noticed(topology, fault)
 
 
+def _stays(fault: Fault, outage: Span | None, reason: str) -> Promise:
+    """The VIP stays where it is: one holder all the time, and no way back."""
+    return Promise(fault, False, outage, 0.0, 0.0, 0.0, None, reason)
+
+
+def _goes(
+    topology: Topology, fault: Fault, moves: bool | None, outage: Span, vacant: float, back: Span | None, reason: str
+) -> Promise:
+    """The VIP moves, or may.
+
+    Whoever takes it advertises before anything else, and whoever had it yields on hearing of a better one: two hold it
+    for as long as the network and the scheduler take (GRAIN). Where that one advertisement is lost, its sender's next
+    one tells, an interval later. (RFC 5798, 6.4.2 and 6.4.3; keepalived answers a worse one's advertisement at once.)
+    """
+    interval = topology.definition.keepalived.advert_interval
+    return Promise(fault, moves, outage, vacant, GRAIN, interval + GRAIN, back, reason)
+
+
 def _alone(fault: Fault) -> Promise:
     if fault is Fault.CRASH:
-        return Promise(fault, False, Span(RESTART[0], RESTART[1] + GRAIN), 0.0, 0.0, None, "systemd starts it again")
-    reason = "there is no other master: it lasts until this one is healed"
-    return Promise(fault, False, None, 0.0, 0.0, None, reason)
+        return _stays(fault, Span(RESTART[0], RESTART[1] + GRAIN), "systemd starts it again")
+    return _stays(fault, None, "there is no other master: it lasts until this one is healed")
 
 
 def _watches(definition: Definition, hangs: bool) -> Sequence[_Watch]:
@@ -153,7 +171,6 @@ def _back(topology: Topology, recovered: Span) -> Span | None:
 
 def _noticed(topology: Topology, fault: Fault) -> Promise:
     """haproxy is gone or hangs, and stays so: the quickest of what notices it decides."""
-    advert = topology.definition.keepalived.advert_interval
     ways = []
     for watch in _watches(topology.definition, hangs=fault is Fault.HANG):
         takeover = _takeover(topology, watch.leaves)
@@ -161,7 +178,7 @@ def _noticed(topology: Topology, fault: Fault) -> Promise:
             ways.append((watch.noticed + takeover, watch, takeover))
     if not ways:
         reason = "nothing notices it" if fault is Fault.HANG else "the weight never lets the next master pass"
-        return Promise(fault, False, None, 0.0, 0.0, None, f"{reason}: it lasts until haproxy is healed")
+        return _stays(fault, None, f"{reason}: it lasts until haproxy is healed")
     total, watch, takeover = min(ways, key=lambda way: way[0].most)
     least = min(way[0].least for way in ways)
     slowest = max((way[1].recovered for way in ways), key=lambda span: span.most)
@@ -169,12 +186,12 @@ def _noticed(topology: Topology, fault: Fault) -> Promise:
     reason = f"{watch.text}; the holder {how}, {shown(takeover)}"
     vacant = takeover.most + GRAIN if watch.leaves else GRAIN
     outage = Span(least, total.most + GRAIN)
-    return Promise(fault, True, outage, vacant, advert, _back(topology, slowest), reason)
+    return _goes(topology, fault, True, outage, vacant, _back(topology, slowest), reason)
 
 
 def _crash(topology: Topology) -> Promise:
     """haproxy is killed and systemd starts it again: does anything notice it in between?"""
-    fault, advert = Fault.CRASH, topology.definition.keepalived.advert_interval
+    fault = Fault.CRASH
     stays = Span(RESTART[0], RESTART[1] + GRAIN)
     certain = False
     latest: _Watch | None = None
@@ -190,9 +207,7 @@ def _crash(topology: Topology) -> Promise:
         if latest is None or watch.recovered.most > latest.recovered.most:
             latest = watch
     if latest is None:
-        return Promise(
-            fault, False, stays, 0.0, 0.0, None, "systemd starts it again before anything could follow from it"
-        )
+        return _stays(fault, stays, "systemd starts it again before anything could follow from it")
     back = _back(topology, latest.recovered)
     takeover = _takeover(topology, latest.leaves) or Span(0.0, 0.0)
     most = max(stays.most, takeover.most + GRAIN)
@@ -201,8 +216,8 @@ def _crash(topology: Topology) -> Promise:
     reason = "the VIP moves and comes back: a client may lose connections both times"
     if not certain:
         reason = "systemd starts it again, but a check may fall in between: then " + reason
-    least = min(stays.least, takeover.least)
-    return Promise(fault, True if certain else None, Span(least, most), takeover.most + GRAIN, advert, back, reason)
+    outage = Span(min(stays.least, takeover.least), most)
+    return _goes(topology, fault, True if certain else None, outage, takeover.most + GRAIN, back, reason)
 
 
 def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
@@ -222,9 +237,8 @@ def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
         reason += f"; when it led etcd, its successor and the checks take up to {election:.3g} s"
         most = max(most, election)
     back = _back(topology, _slowest(definition)) if fault is Fault.POWER_CUT else Span(0.0, keepalived.advert_interval)
-    return Promise(
-        fault, True, Span(takeover.least, most + GRAIN), takeover.most + GRAIN, keepalived.advert_interval, back, reason
-    )
+    outage = Span(takeover.least, most + GRAIN)
+    return _goes(topology, fault, True, outage, takeover.most + GRAIN, back, reason)
 
 
 def _slowest(definition: Definition) -> Span:

@@ -8,18 +8,49 @@ from dataclasses import dataclass
 
 from lab.verify.recorded import Applied, Recorded
 
-#: Seconds without a look after which a master counts as unobserved. Beats come every 0.2 s; a busy machine is late.
+#: Seconds without a look after which a master counts as unobserved. Beats come every 0.1 s; a busy machine is late.
 MAX_SILENCE = 1.0
 
 
 @dataclass(frozen=True)
+class Change:
+    """A master took the VIP or let go of it: seen at ``at`` (host's time), perhaps up to ``late`` seconds after it was.
+
+    Its clock is known to ±``error`` seconds.
+    """
+
+    at: float
+    late: float = 0.0
+    error: float = 0.0
+
+    @property
+    def earliest(self) -> float:
+        """Not before this."""
+        return self.at - self.late - self.error
+
+    @property
+    def latest(self) -> float:
+        """Not after this."""
+        return self.at + self.error
+
+
+@dataclass(frozen=True)
 class Hold:
-    """One master held the VIP from ``start`` to ``end`` (host's time)."""
+    """One master held the VIP from ``taken`` until ``given``."""
 
     node: str
-    start: float
-    end: float
-    error: float
+    taken: Change
+    given: Change
+
+    @property
+    def start(self) -> float:
+        """When it was seen to take it (host's time)."""
+        return self.taken.at
+
+    @property
+    def end(self) -> float:
+        """When it was seen to let go of it."""
+        return self.given.at
 
 
 @dataclass(frozen=True)
@@ -29,7 +60,6 @@ class Segment:
     start: float
     end: float
     holders: frozenset[str]
-    error: float = 0.0
 
     @property
     def length(self) -> float:
@@ -52,44 +82,52 @@ def silences(faults: Iterable[Applied], node: str, end: float) -> list[tuple[flo
 
 
 def holds(recorded: Recorded, end: float) -> list[Hold]:
-    """When each master held the VIP, until ``end``."""
+    """When each master held the VIP, until ``end``, as it was seen."""
     found = []
     for node in recorded.ranking:
         quiet = silences(recorded.faults, node, end)
-        since: float | None = None
-        error = 0.0
-        for at, holding, wrong in _changes(recorded, node, quiet):
+        since: Change | None = None
+        for change, holding in _changes(recorded, node, quiet):
             if holding and since is None:
-                since, error = at, wrong
+                since = change
             elif not holding and since is not None:
-                found.append(Hold(node, since, at, max(error, wrong)))
+                found.append(Hold(node, since, change))
                 since = None
-        if since is not None and since < end:
-            found.append(Hold(node, since, end, error))
+        if since is not None and since.at < end:
+            found.append(Hold(node, since, Change(end)))
     return found
 
 
-def _changes(recorded: Recorded, node: str, quiet: list[tuple[float, float]]) -> list[tuple[float, bool, float]]:
-    """(time, holds?, error in seconds) of one master, silences included as "no longer"."""
+def _changes(recorded: Recorded, node: str, quiet: list[tuple[float, float]]) -> list[tuple[Change, bool]]:
+    """(when, holds?) of one master, silences included as "no longer"."""
     looks = [
-        (look.at, look.holds, look.error)
+        (Change(look.at, look.late, look.error), look.holds)
         for look in recorded.seen(node)
         if not any(start < look.at < end for start, end in quiet)
     ]
     # A machine is silent from the instant of the fault; a look stamped the same instant came before it.
-    return sorted([*looks, *((start, False, 0.0) for start, _ in quiet)], key=lambda change: change[0])
+    return sorted([*looks, *((Change(start), False) for start, _ in quiet)], key=lambda change: change[0].at)
+
+
+def surely(held: Iterable[Hold]) -> list[Hold]:
+    """The same holds, each no longer than it certainly was."""
+    found = [Hold(h.node, Change(h.taken.latest), Change(h.given.earliest)) for h in held]
+    return [hold for hold in found if hold.start < hold.end]
+
+
+def possibly(held: Iterable[Hold]) -> list[Hold]:
+    """The same holds, each as long as it may have been."""
+    return [Hold(h.node, Change(h.taken.earliest), Change(h.given.latest)) for h in held]
 
 
 def segments(held: Iterable[Hold], start: float, end: float) -> list[Segment]:
     """The time from ``start`` to ``end`` cut wherever a holder came or went."""
     listed = list(held)
     cuts = sorted({start, end, *(m for h in listed for m in (h.start, h.end) if start < m < end)})
-    found = []
-    for left, right in itertools.pairwise(cuts):
-        during = [h for h in listed if h.start <= left and h.end >= right]
-        error = sum(h.error for h in listed if h.start in (left, right) or h.end in (left, right))
-        found.append(Segment(left, right, frozenset(h.node for h in during), error))
-    return found
+    return [
+        Segment(left, right, frozenset(h.node for h in listed if h.start <= left and h.end >= right))
+        for left, right in itertools.pairwise(cuts)
+    ]
 
 
 def runs(found: Iterable[Segment], several: bool) -> list[Segment]:
@@ -99,9 +137,7 @@ def runs(found: Iterable[Segment], several: bool) -> list[Segment]:
         if (len(segment.holders) > 1) if several else not segment.holders:
             last = joined[-1] if joined else None
             if last is not None and last.end == segment.start:
-                joined[-1] = Segment(
-                    last.start, segment.end, last.holders | segment.holders, max(last.error, segment.error)
-                )
+                joined[-1] = Segment(last.start, segment.end, last.holders | segment.holders)
             else:
                 joined.append(segment)
     return joined
@@ -122,4 +158,14 @@ def blind(recorded: Recorded, start: float, end: float) -> list[Blind]:
             covered = sum(max(0.0, min(right, stop) - max(left, begin)) for begin, stop in excused)
             if right - left - covered > MAX_SILENCE:
                 found.append(Blind(node, left, right))
+    return found
+
+
+def booting(recorded: Recorded, end: float) -> list[Blind]:
+    """From the heal of a master that a fault had silenced until it was looked at again: it may hold the VIP by then."""
+    found = []
+    for fault in recorded.faults:
+        if fault.silences and fault.heal is not None:
+            again = (look.at for look in recorded.seen(fault.node) if look.at >= fault.heal)
+            found.append(Blind(fault.node, fault.heal, next(again, end)))
     return found

@@ -38,6 +38,7 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
         back=given.back.most if given.back else None,
         reason=given.reason,
         transient=fault == promises.Fault.CRASH,
+        lost=given.lost,
     )
 
 

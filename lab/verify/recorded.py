@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from lab.plan.promises import GRAIN
 from lab.verify.history import LAB, Record
 from lab.verify.pace import Pace, recorded_pace
 
@@ -13,15 +15,19 @@ from lab.verify.pace import Pace, recorded_pace
 #: that of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
 STOOD_STILL = 1.0
 
+#: Seconds of lateness that every program knows: a fifth of the time between two looks at a master.
+PROMPT = 0.02
+
 
 @dataclass(frozen=True)
 class Promised:
     """What the definition's own timers promise of a fault, in seconds, as the history's header keeps it.
 
     ``minimum`` to ``maximum``: until all is as before for clients (or for the lease); a maximum of None means: not
-    before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two. ``moves``: must
-    the VIP move? None when either is right. ``back``: from the heal until the best master has the VIP again, None when
-    that is not promised. ``transient``: the fault heals itself, and the VIP comes back by itself.
+    before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two; ``lost`` is that
+    where an advertisement is lost on its way. ``moves``: must the VIP move? None when either is right. ``back``: from
+    the heal until the best master has the VIP again, None when that is not promised. ``transient``: the fault heals
+    itself, and the VIP comes back by itself.
     """
 
     minimum: float
@@ -32,6 +38,7 @@ class Promised:
     back: float | None
     reason: str
     transient: bool = False
+    lost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,11 @@ class Connection:
 
 @dataclass(frozen=True)
 class Seen:
-    """One look at whether a master holds the VIP; ``late`` and ``error`` bound how wrong its time can be (seconds)."""
+    """One look at whether a master holds the VIP, in host's time.
+
+    What it tells was so at ``at``, or up to ``late`` seconds before that: the watcher may have waited for a processor.
+    The machine's clock is known to ±``error`` seconds.
+    """
 
     at: float
     holds: bool
@@ -114,15 +125,18 @@ class Recorded:
         if not isinstance(given, Mapping):
             return None
         most, moves, back = given["maximum"], given["moves"], given["back"]
+        # Older headers had one bound for two holders, an advertisement: no more than a lost one explains.
+        double, lost = float(given["double"]), float(given.get("lost", given["double"]))
         return Promised(
             float(given["minimum"]),
             None if most is None else float(most),
             float(given["gap"]),
-            float(given["double"]),
+            min(double, GRAIN),
             None if moves is None else bool(moves),
             None if back is None else float(back),
             str(given["reason"]),
             bool(given.get("transient", False)),
+            lost,
         )
 
     @cached_property
@@ -185,12 +199,35 @@ class Recorded:
 
     @cached_property
     def _looks(self) -> Mapping[str, Sequence[Seen]]:
-        found: dict[str, list[Seen]] = {}
+        found: dict[str, list[tuple[Seen, bool]]] = {}
         for r in self.of("holder"):
             error = self._clock(r["source"], float(r["r"]))[1]
             look = Seen(self.host_time(r), bool(r["holds"]), float(r["late"]), error)
-            found.setdefault(r["source"], []).append(look)
-        return {master: sorted(looks, key=lambda look: look.at) for master, looks in found.items()}
+            found.setdefault(r["source"], []).append((look, r.get("why") == "beat"))
+        return {master: _belated(sorted(looks, key=lambda one: one[0].at)) for master, looks in found.items()}
+
+
+def _belated(looks: Sequence[tuple[Seen, bool]]) -> list[Seen]:
+    """One master's looks (and whether each is a beat), with how late each really may be.
+
+    A change is stamped when the watcher gets to it, and cannot tell how long it had to wait for a processor. The next
+    beat can: it has a time at which it was due. A watcher that missed that time may have stood still ever since its
+    last look, so that all that it tells afterwards may be as old. So may what a beat finds changed before any event of
+    it was heard.
+    """
+    found, due, late = [], math.inf, 0.0
+    for index in reversed(range(len(looks))):
+        look, beat = looks[index]
+        before = looks[index - 1][0] if index else look
+        stale = look.at - (before.at - before.late)
+        if beat:
+            due, late = look.at - look.late, look.late
+            if look.holds != before.holds:
+                look = replace(look, late=max(look.late, stale))
+        elif look.at >= due:
+            look = replace(look, late=max(look.late, stale if late > PROMPT else look.at - due))
+        found.append(look)
+    return found[::-1]
 
 
 def _names(value: object) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,9 @@ from lab.plan.change import Change
 from lab.verify import holding
 from lab.verify.checks import shown
 from lab.verify.history import History, Record
+from lab.verify.holding import Hold
 from lab.verify.probes import Probes
-from lab.verify.recorded import Recorded
+from lab.verify.recorded import PROMPT, Recorded
 from lab.verify.runner import new_folder
 from lab.verify.stage import Stage
 from lab.verify.view import LabView
@@ -89,6 +90,12 @@ def watching(view: LabView, planned: Change, sink: LineSink) -> Iterator[None]:
         sink(Note(told(seen(), planned)))
 
 
+def _lateness(held: Sequence[Hold]) -> str:
+    """Who was watched the latest when it took the VIP or let go of it; "" when everybody was in time."""
+    late, node = max(((change.late, h.node) for h in held for change in (h.taken, h.given)), default=(0.0, ""))
+    return f"{node} was watched up to {shown(late)} late" if late > PROMPT else ""
+
+
 def told(seen: Passage, planned: Change) -> str:
     """What was seen beside what was promised, in one line."""
     moves = {0: "no move", 1: "one move"}.get(seen.moves, f"{seen.moves} moves")
@@ -115,5 +122,5 @@ def passage(records: list[Record]) -> Passage:
     several = max((run.length for run in holding.runs(parts, several=True)), default=0.0)
     blind = holding.blind(recorded, start, end)
     worst = max(blind, key=lambda gap: gap.end - gap.start, default=None)
-    doubt = f"{worst.node} was not observed for {worst.end - worst.start:.1f} s" if worst else ""
+    doubt = f"{worst.node} was not observed for {worst.end - worst.start:.1f} s" if worst else _lateness(held)
     return Passage(sum(hold.start > start for hold in held), nobody, several, doubt)

@@ -45,7 +45,16 @@ def test_the_default_lab_moves_the_vip_in_the_next_ones_skew_and_under_a_quarter
     assert got.moves is True
     assert outage(got).least == pytest.approx(0.04375)
     assert 0.1 < outage(got).most <= 0.25  # measured: 39 to 100 ms; the target: 250 ms
-    assert got.double == 0.2
+    assert got.double == GRAIN
+
+
+@pytest.mark.parametrize("name", ["ha", "article", "kubeadm-doc"])
+def test_two_hold_the_vip_for_as_long_as_hearing_takes_and_an_interval_more_where_an_advertisement_is_lost(
+    name: str,
+) -> None:
+    interval = topology(name).definition.keepalived.advert_interval
+    for got in promises(topology(name)):
+        assert (got.double, got.lost) == ((0.0, 0.0) if got.moves is False else (GRAIN, GRAIN + interval))
 
 
 @pytest.mark.parametrize("fault", [Fault.STOP, Fault.KILL])

@@ -101,14 +101,25 @@ def _looks(scenario: dict[str, Any], node: str, until: float) -> Iterator[dict[s
     offset = scenario.get("clocks", {}).get(node, (0.0, 0.0))[0]
     changes = scenario["holders"].get(node, [])
     unseen = scenario.get("unseen", {}).get(node, [])
+    starved = scenario.get("starved", {}).get(node, [])
     beats = [round(-1 + number * BEAT + 0.037, 3) for number in range(int((until + 1.5) / BEAT))]
     moments = sorted([*((at, "change") for at, _ in changes), *((at, "beat") for at in beats)])
+    caught_up: set[float] = set()
     for at, why in moments:
         if any(start < at < end for start, end in unseen):
             continue
-        holds = next((holding for since, holding in reversed(changes) if since <= at), False)
-        record = {"source": node, "kind": "holder", "holds": holds, "why": why, "late": 0.0}
-        yield {"t": at + offset, "r": at + 0.002, **record}
+        # Who waits for a processor finds afterwards what happened, and then looks once for all looks that were due.
+        told = next((end for start, end in starved if start < at < end), at)
+        if why == "beat" and told != at:
+            told += 0.001
+            if told in caught_up:
+                continue
+            caught_up.add(told)
+        moment = told if why == "beat" else at
+        holds = next((holding for since, holding in reversed(changes) if since <= moment), False)
+        late = told - at if why == "beat" else 0.0
+        record = {"source": node, "kind": "holder", "holds": holds, "why": why, "late": late}
+        yield {"t": told + offset, "r": told + 0.002, **record}
 
 
 def _cluster(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:

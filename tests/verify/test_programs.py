@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +20,7 @@ import needs
 import pytest
 
 from lab.verify import programs
+from lab.verify.recorded import Recorded
 
 
 def run(name: str, *args: object, status: int = 0) -> list[dict[str, Any]]:
@@ -115,6 +118,37 @@ def test_the_watcher_tells_of_each_change_at_once() -> None:
             assert said() == (True, "beat")
         finally:
             watcher.terminate()
+
+
+@needs.root
+def test_a_watcher_that_stood_still_tells_how_old_its_news_may_be() -> None:
+    words = ["unshare", "--net", sys.executable, "-u", "-c", programs.text("holders"), "10.9.8.7", "0.1", "60"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        said: list[dict[str, Any]] = []
+
+        def hear(until: Callable[[], bool]) -> None:
+            assert watcher.stdout is not None
+            while not until():
+                record = json.loads(watcher.stdout.readline())
+                said.append({**record, "source": "master1", "r": record["t"]})
+
+        try:
+            hear(lambda: len(said) > 2)
+            watcher.send_signal(signal.SIGSTOP)
+            words = ["nsenter", "-t", str(watcher.pid), "-n", "ip", "address", "add", "10.9.8.7/32", "dev", "lo"]
+            subprocess.run(words, check=True)
+            added = time.time()
+            time.sleep(0.3)  # it stands still for so long
+            watcher.send_signal(signal.SIGCONT)
+            hear(lambda: any(record["holds"] and record["why"] == "beat" for record in said))
+        finally:
+            watcher.terminate()
+    looks = Recorded(said).seen("master1")
+    taken = next(look for look in looks if look.holds)
+    before = looks[looks.index(taken) - 1]
+    assert taken.at - added > 0.25, "seen late"
+    assert before.at - before.late - 0.001 <= taken.at - taken.late <= added, "and known to be"
 
 
 # the API's client

@@ -62,6 +62,13 @@ def test_a_master_that_was_not_watched_is_a_doubt() -> None:
     assert seen.doubt == "m2 was not observed for 5.0 s"
 
 
+def test_a_master_that_was_watched_late_is_a_doubt() -> None:
+    late: Record = {"kind": "holder", "source": "m2", "t": 3.26, "r": 3.26, "holds": True, "why": "beat", "late": 0.2}
+    seen = records(looks("m1", (0.0, True), (3.0, False)), looks("m2", (3.25, True)), looks("m3"))
+    assert passage(seen).doubt == ""
+    assert passage([*seen, late]).doubt == "m2 was watched up to 250 ms late"
+
+
 def test_what_was_seen_stands_beside_what_was_promised() -> None:
     promised = "at most 2 moves of the VIP, at most 300 ms without a holder"
     assert told(Passage(2, 0.087, 0.0, ""), PLANNED) == (
