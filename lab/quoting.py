@@ -1,9 +1,10 @@
-"""A path as the languages of files and programs want it written, and read back from one of them. Pure."""
+"""A text as the languages of files and programs want it written, and read back from one of them. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape
 
 #: What separates fields in fstab(5), and the character that escapes: all that getmntent(3) knows an escape for.
@@ -34,8 +35,9 @@ def shell(words: Iterable[str]) -> str:
 
 
 def ruby(text: str) -> str:
-    """A literal of Ruby in double quotes, nothing in which is replaced by Ruby (#{…}, #$…, #@…)."""
-    return '"' + re.sub(r'[\\"#]', lambda match: f"\\{match[0]}", text) + '"'
+    """A literal of Ruby in double quotes, on one line, nothing in which is replaced by Ruby (#{…}, #$…, #@…)."""
+    quoted = re.sub(r'[\\"#]', lambda match: f"\\{match[0]}", text)
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", quoted) + '"'
 
 
 def ruby_bytes(text: str) -> str:
@@ -49,6 +51,32 @@ def ssh_config(path: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
     return '"' + re.sub(r'[\\"]', lambda match: f"\\{match[0]}", text) + '"'
+
+
+def proxy_command(jump: Sequence[str]) -> str:
+    """The value of ProxyCommand (ssh_config(5)): ssh through the host that the words ``jump`` name.
+
+    ssh replaces what begins with % and gives the rest of the line to a shell. Raises ValueError for what no line holds.
+    """
+    line = shlex.join(["ssh", "-W", "%h:%p", *(word.replace("%", "%%") for word in jump)])
+    if not line.isprintable():
+        raise ValueError(f"no way for ssh leads through {' '.join(jump)!r}")
+    return line
+
+
+def yaml(text: str) -> str:
+    """A text of YAML in double quotes (YAML 1.2.2, 7.3.1), whatever else it could be read as: true, null, 1e3.
+
+    What a shell replaces in a here-document without quotes stays as it is too: it stands there as a number.
+    """
+    return '"' + re.sub(r"[^A-Za-z0-9_ .,:/@+=-]", lambda match: f"\\U{ord(match[0]):08x}", text) + '"'
+
+
+def haproxy(text: str) -> str:
+    """A word of haproxy's configuration (its manual, 2.2): what it could give a meaning to stands there as a number."""
+    return re.sub(
+        r"[^A-Za-z0-9_.~!&()*+,;=:@/?-]", lambda match: "".join(f"\\x{byte:02x}" for byte in match[0].encode()), text
+    )
 
 
 def xml(text: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import needs
 import pytest
+from ruamel.yaml import YAML
 
 from lab import quoting
 from lab.definition import parse
@@ -70,6 +72,25 @@ def in_ruby(literal: str) -> str:
 class TestEachName:
     """Written by us, read by them."""
 
+    def test_in_yaml(self, name: str) -> None:
+        literal = quoting.yaml(name)
+        assert YAML(typ="safe", pure=True).load(f"x: {literal}") == {"x": name}
+        # And so it does where a shell has filled a here-document in.
+        filled = subprocess.run(
+            ["bash", "-c", f"cat <<EOF\n{literal}\nEOF\n"], capture_output=True, text=True, check=True, timeout=30
+        )
+        assert filled.stdout == f"{literal}\n"
+
+    def test_in_the_configuration_of_haproxy(self, name: str) -> None:
+        """It names the file that it does not find as it has understood it."""
+        needs.programs("haproxy")
+        config = f"defaults\n  errorfile 503 {quoting.haproxy(name)}\n"
+        judged = subprocess.run(
+            [shutil.which("haproxy") or "/usr/sbin/haproxy", "-c", "-f", "/dev/stdin"],
+            input=config, capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        assert f"error opening file '{name}'" in judged.stderr
+
     def test_in_a_table_of_mounts(self, name: str, tmp_path: Path) -> None:
         assert mount_entry(f"{quoting.fstab(name)} opt/payload none ro,bind 0 0", tmp_path)[:2] == (name, "opt/payload")
 
@@ -100,6 +121,19 @@ def test_in_the_configuration_of_ssh(name: str, tmp_path: Path) -> None:
     found = dict(line.split(" ", 1) for line in shown.stdout.splitlines() if " " in line)
     assert found["controlpath"] == name
     assert found["identityfile"].replace("%%", "%") == name
+
+
+def test_a_line_that_ssh_would_read_as_two_is_no_way_to_a_machine() -> None:
+    assert quoting.proxy_command(["-p", "22", "--", "me@far"]) == "ssh -W %h:%p -p 22 -- me@far"
+    for host in ("far\n  LocalCommand x", "far\0"):
+        with pytest.raises(ValueError, match="no way for ssh"):
+            quoting.proxy_command(["--", host])
+
+
+def test_ruby_is_given_one_line_whatever_is_written() -> None:
+    text = "".join(map(chr, range(0x180)))
+    assert "\n" not in quoting.ruby(text)
+    assert in_ruby(quoting.ruby(text)) == text
 
 
 def test_a_plain_path_stays_readable() -> None:

@@ -12,6 +12,30 @@ from lab.definition.fields import flag, ipv4_address, ipv4_network, seconds, tex
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL_RIGHT = "lower-case letters, digits and inner hyphens, such as master1"
 
+#: A public box: somebody's, or one that was added under a name alone.
+BOX = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?"
+BOX_RIGHT = "a box name such as debian/bookworm64"
+
+#: Of a URL's characters (RFC 3986, 2) those that neither shells nor quotes give a meaning to; the others as %NN.
+BOX_URL = r"((https?|file)://|/)[A-Za-z0-9._~:/?@+,=&%-]*"
+BOX_URL_RIGHT = "https://…, file:///… or a path that begins with /; what is no letter, digit or ._~:/?@+,=&- as %NN"
+
+#: What may stand behind the ? of a libvirt URI: no parameter that names a program to run (command, netcat).
+_PARAMETER = (
+    r"(keyfile|known_hosts|known_hosts_verify|mode|no_sanity|no_tty|no_verify|proxy|socket|sshauth)"
+    r"=[A-Za-z0-9_.,/~-]*"
+)
+
+#: driver[+transport]://[user@][host][:port]/path[?parameters] (libvirt.org/uri.html), no name of which is an option.
+LIBVIRT_URI = (
+    r"qemu(\+[a-z0-9]+)?://"
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]*@)?([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\])?(:[0-9]+)?"
+    rf"(/[A-Za-z0-9_./-]*)?(\?{_PARAMETER}(&{_PARAMETER})*)?"
+)
+LIBVIRT_URI_RIGHT = (
+    "a libvirt URI such as qemu:///system or qemu+ssh://USER@HOST/system?keyfile=FILE (no command=, no netcat=)"
+)
+
 #: haproxy's own limit for a timer is 24 days; a day is enough for anything here.
 DAY = 86400.0
 
@@ -50,13 +74,13 @@ class Network(Section):
 class Box(Section):
     """The Vagrant box. Without a name, one is built locally from the distribution's packages."""
 
-    name: Annotated[str, text(r"\S*", "a box name such as debian/bookworm64", 120)] = Field(
+    name: Annotated[str, text(f"({BOX})?", BOX_RIGHT, 120)] = Field(
         default="", description="a public box's name; empty: build one"
     )
-    version: Annotated[str, text(r"[0-9A-Za-z.+_-]*", "a version such as 12.20240905.1", 60)] = Field(
+    version: Annotated[str, text(r"([0-9A-Za-z][0-9A-Za-z.+_-]*)?", "a version such as 12.20240905.1", 60)] = Field(
         default="", description="the public box's version"
     )
-    url: Annotated[str, text(r"\S*", "where the box's file or metadata lies", 500)] = Field(
+    url: Annotated[str, text(f"({BOX_URL})?", BOX_URL_RIGHT, 500)] = Field(
         default="", description="where to get the public box; empty: Vagrant's own index"
     )
     checksum: Annotated[str, text(r"([0-9a-f]{64})?", "64 hexadecimal digits (SHA-256)", 64)] = Field(
@@ -211,7 +235,7 @@ class Audit(Section):
 class Kubernetes(Section):
     """Which Kubernetes."""
 
-    version: Annotated[str, text(r"v\d+\.\d+\.\d+", "a release such as v1.20.2", 20)] = Field(
+    version: Annotated[str, text(r"v[0-9]+\.[0-9]+\.[0-9]+", "a release such as v1.20.2", 20)] = Field(
         default="v1.20.2", description="the release, with its v"
     )
     source: Literal["auto", "debian", "upstream", "bundle"] = Field(
@@ -226,7 +250,7 @@ class Kubernetes(Section):
 class Libvirt(Section):
     """Only for virtual machines."""
 
-    uri: Annotated[str, text(r"(qemu(\+[a-z]+)?://\S+)?", "a libvirt URI such as qemu:///system", 200)] = Field(
+    uri: Annotated[str, text(f"({LIBVIRT_URI})?", LIBVIRT_URI_RIGHT, 200)] = Field(
         default="", description="which libvirt; empty: the system's when one runs, else one of the lab's own"
     )
     driver: Literal["auto", "kvm", "qemu"] = Field(

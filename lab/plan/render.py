@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateNotFound,
+    TemplateRuntimeError,
+)
+from markupsafe import Markup
 
 from lab import quoting
 from lab.errors import LabError
@@ -45,20 +55,45 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
+#: Characters to which none of the rendered files' languages gives a meaning in a word.
+WORD = re.compile(r"[A-Za-z0-9_.,:/@+=-]*")
+
+
+def plain(value: Any) -> Any:
+    """What a template puts into a file: a plain word, or what a filter has written in the file's language (Markup).
+
+    Raises TemplateRuntimeError for any other text: it could end where it stands, and be run.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup) and not WORD.fullmatch(value):
+        raise TemplateRuntimeError(f"{value!r} is no plain word: a filter must write it in the file's language")
+    return value
+
+
+def writing(quote: Callable[[str], str]) -> Callable[[str], Markup]:
+    """A filter that writes a text in a file's language. (Markup is Jinja's word for what needs no more escaping.)"""
+    return lambda text: Markup(quote(text))
+
+
 def environment(folder: Path) -> Environment:
-    """Jinja2 as all templates expect it: a variable that does not exist is an error, and lines stay as they are."""
+    """Jinja2 as all templates expect it: lines stay as they are.
+
+    A variable that does not exist is an error, and so is a text that a file's reader could take for more than a text.
+    """
     env = Environment(
         loader=FileSystemLoader([folder / "provision", folder]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # scripts and configuration files, no HTML
+        autoescape=False,  # scripts and configuration files, no HTML: each has a language of its own
+        finalize=plain,
     )
     env.filters["ms"] = milliseconds
     env.filters["number"] = number
-    env.filters["ruby"] = quoting.ruby
-    env.filters["ruby_bytes"] = quoting.ruby_bytes
+    env.filters["ruby"] = writing(quoting.ruby)
+    env.filters["ruby_bytes"] = writing(quoting.ruby_bytes)
+    env.filters["yaml"] = writing(quoting.yaml)
+    env.filters["haproxy"] = writing(quoting.haproxy)
     env.filters["xml"] = quoting.xml
     env.filters["fstab"] = quoting.fstab
     return env

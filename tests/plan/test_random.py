@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from altered import Data, fields, replaced
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from judges import haproxy, keepalived, vagrant
@@ -36,8 +37,6 @@ LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,20}[a-z0-9])?", fullmatch=True).fi
 )
 
 CPUS, MEMORY = st.integers(1, 64), st.integers(128, 262144)
-
-Data = dict[str, Any]
 
 
 def milliseconds(low: int, high: int) -> st.SearchStrategy[float]:
@@ -221,31 +220,6 @@ def by_services(data: Data, provider: str) -> bool:
 
 
 JUDGES: Mapping[str, Judge] = {"services": by_services, "vagrant": by_vagrant}
-
-
-def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of a definition with the path that messages call it by, sections and items included."""
-    if path:
-        yield path, value
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from fields(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from fields(inner, f"{path}[{index}]")
-
-
-def replaced(data: Data, path: str, value: Any) -> Data:
-    """The data with another value in one field."""
-    changed = copy.deepcopy(data)
-    place: Any = changed
-    *above, last = [
-        int(part) if part.isdigit() else part for part in path.replace("[", ".").replace("]", "").split(".")
-    ]
-    for part in above:
-        place = place[part]
-    place[last] = value
-    return changed
 
 
 #: Values that some field or other cannot have: nothing, numbers, words, addresses, hostile texts, lists and mappings.

@@ -174,6 +174,14 @@ def test_a_missing_template_is_named() -> None:
         render(topology("ha"), site(), [*STEPS, step], vagrantfile=False)
 
 
+@pytest.mark.parametrize("text", ["$(id)", "a b", "x\n", '"', "#{x}", "ü"])
+def test_a_text_that_no_filter_has_written_is_put_nowhere(text: str, tmp_path: Path) -> None:
+    (tmp_path / "provision" / "x").mkdir(parents=True)
+    (tmp_path / "provision" / "x" / "x.sh.j2").write_text("set -euo pipefail\necho {{ site.payload }}\n")
+    with pytest.raises(TemplateFault, match=r"x/x\.sh\.j2: .* is no plain word"):
+        render(topology("ha"), replace(site(), payload=text), [Step("x", "x")], vagrantfile=False, folder=tmp_path)
+
+
 def test_a_variable_that_does_not_exist_is_no_empty_text(tmp_path: Path) -> None:
     (tmp_path / "provision" / "x").mkdir(parents=True)
     (tmp_path / "provision" / "x" / "x.sh.j2").write_text("set -euo pipefail\necho {{ node.colour }}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
@@ -93,7 +94,14 @@ def box(definition: Definition) -> Iterator[Problem]:
 
 
 def libvirt(definition: Definition) -> Iterator[Problem]:
-    """Settings of virtual machines are not written for containers."""
+    """The URI names a host that there can be, and settings of virtual machines are not written for containers."""
+    try:
+        possible = urlsplit(definition.libvirt.uri).port != 0
+    except ValueError:
+        possible = False
+    if not possible:
+        wrong = f"{definition.libvirt.uri} has no host or no port that there can be"
+        yield Problem("libvirt.uri", wrong, "a host name or an [IPv6 address], and a port from 1 to 65535")
     if definition.provider != "lxc":
         return
     for field, default in (("uri", ""), ("driver", "auto")):

@@ -35,8 +35,8 @@ class Daemon(Protocol):
     def enter(self) -> tuple[str, ...]:
         """The command prefix into the lab's network and the daemon's view of the files."""
 
-    def ssh_jump(self) -> str:
-        """USER@HOST (with -p PORT before it) through which ssh reaches the machines, "" where none is needed."""
+    def ssh_jump(self) -> tuple[str, ...]:
+        """ssh's words for the host through which it reaches the machines, () where none is needed."""
 
     def ensure(self, sink: LineSink) -> None:
         """Have it running; changes nothing when it does."""
@@ -68,9 +68,9 @@ class SystemDaemon:
         """Nothing to enter."""
         return ()
 
-    def ssh_jump(self) -> str:
+    def ssh_jump(self) -> tuple[str, ...]:
         """The machines are on this host."""
-        return ""
+        return ()
 
     def ensure(self, sink: LineSink) -> None:
         """Raise when it does not answer: starting the host's services is not the lab's business."""
@@ -107,12 +107,12 @@ class RemoteDaemon:
         """The lab's network lies on the other host: nothing here leads into it, but ssh does (see ssh_jump)."""
         return ()
 
-    def ssh_jump(self) -> str:
-        """The other host."""
+    def ssh_jump(self) -> tuple[str, ...]:
+        """The other host, which is no option of ssh's whatever it is called."""
         parts = urlsplit(self.uri)
         user = f"{parts.username}@" if parts.username else ""
-        port = f"-p {parts.port} " if parts.port else ""
-        return f"{port}{user}{parts.hostname}"
+        port = ("-p", str(parts.port)) if parts.port else ()
+        return (*port, "--", f"{user}{parts.hostname}")
 
     def ensure(self, sink: LineSink) -> None:
         """Whether it answers shows at the first connection."""

@@ -100,9 +100,9 @@ class PrivateDaemon:
             raise LabError("the lab's private libvirt daemon does not run", "./inv up starts it again")
         return ("sh", "-c", f'exec nsenter --target {holder.pid} --mount --net --wdns="$PWD" -- "$@"', "enter")
 
-    def ssh_jump(self) -> str:
+    def ssh_jump(self) -> tuple[str, ...]:
         """Machines are reached from inside the namespace."""
-        return ""
+        return ()
 
     def ensure(self, sink: LineSink) -> None:
         """Start what is missing: namespace, holder, daemon; commands that run at the same time start it once."""

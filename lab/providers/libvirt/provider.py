@@ -21,6 +21,7 @@ from lab.providers.libvirt.daemon import Daemon
 from lab.providers.libvirt.leftovers import Notes
 from lab.providers.libvirt.private import PrivateDaemon
 from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
+from lab.quoting import proxy_command
 
 #: Seconds (and missed signs of life) after which a connection to an emulated machine counts as dead.
 PATIENCE = 30
@@ -94,7 +95,7 @@ class LibvirtProvider:
     def ssh_config(self) -> str:
         """Known without asking: the management network gives each machine the same address every time."""
         jump = self.daemon.ssh_jump()
-        through = f"\n  ProxyCommand ssh -W %h:%p {jump}" if jump else ""
+        through = f"\n  ProxyCommand {proxy_command(jump)}" if jump else ""
         # In ssh_config the first value wins: an emulated machine on a busy host takes its time to shake hands.
         patience = f"\n  ConnectTimeout {PATIENCE}\n  ServerAliveCountMax {PATIENCE}" if self._emulated else ""
         hosts = [

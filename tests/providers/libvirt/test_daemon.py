@@ -38,12 +38,12 @@ def test_another_host_is_reached_over_ssh(uri: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "jump"),
     [
-        ("qemu+ssh://far/system", "far"),
-        ("qemu+ssh://me@far/system", "me@far"),
-        ("qemu+ssh://me@far:2222/system", "-p 2222 me@far"),
+        ("qemu+ssh://far/system", ("--", "far")),
+        ("qemu+ssh://me@far/system", ("--", "me@far")),
+        ("qemu+ssh://me@far:2222/system", ("-p", "2222", "--", "me@far")),
     ],
 )
-def test_ssh_to_the_machines_goes_through_that_host(uri: str, jump: str) -> None:
+def test_ssh_to_the_machines_goes_through_that_host(uri: str, jump: tuple[str, ...]) -> None:
     assert daemon.RemoteDaemon(uri).ssh_jump() == jump
 
 

@@ -103,7 +103,7 @@ localAPIEndpoint:
   advertiseAddress: 10.21.0.11
   bindPort: 6443
 nodeRegistration:
-  name: master1
+  name: "master1"
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.11
@@ -118,8 +118,8 @@ nodeRegistration:
 ---
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: ClusterConfiguration
-clusterName: ha
-kubernetesVersion: v1.20.2
+clusterName: "ha"
+kubernetesVersion: "v1.20.2"
 controlPlaneEndpoint: "10.21.0.100:16443"
 networking:
   podSubnet: 10.244.0.0/16
@@ -128,11 +128,11 @@ apiServer:
   certSANs:
     - "10.21.0.100"
     - vip.ha.lab
-    - master1
+    - "master1"
     - "10.21.0.11"
-    - master2
+    - "master2"
     - "10.21.0.12"
-    - master3
+    - "master3"
     - "10.21.0.13"
   extraArgs:
     audit-policy-file: /etc/kubernetes/lab/audit-policy.yaml

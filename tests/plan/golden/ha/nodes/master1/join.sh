@@ -132,7 +132,7 @@ controlPlane:
     advertiseAddress: 10.21.0.11
     bindPort: 6443
 nodeRegistration:
-  name: master1
+  name: "master1"
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.11

@@ -132,7 +132,7 @@ controlPlane:
     advertiseAddress: 10.21.0.12
     bindPort: 6443
 nodeRegistration:
-  name: master2
+  name: "master2"
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.12

@@ -132,7 +132,7 @@ controlPlane:
     advertiseAddress: 10.21.0.13
     bindPort: 6443
 nodeRegistration:
-  name: master3
+  name: "master3"
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.13

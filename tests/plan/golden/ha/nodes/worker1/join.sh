@@ -127,7 +127,7 @@ discovery:
     token: "${JOIN_TOKEN:?the join credential is missing}"
     caCertHashes: ["${JOIN_CA_HASH:?}"]
 nodeRegistration:
-  name: worker1
+  name: "worker1"
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.14
