@@ -24,14 +24,23 @@ ACQUIRE = {"Acquire::Retries": "2", "Acquire::http::Timeout": "20", "Acquire::ht
 def acquire_options(dump: str) -> list[str]:
     """The machine's own ways to reach its mirrors (proxy, dates, TLS) out of ``apt-config dump``, as `Key "value";`.
 
-    Index targets and hooks are left out: they are about this machine's other programs.
+    Left out are index targets and hooks, which are about this machine's other programs, and whatever lets archives pass
+    that nobody has signed.
     """
     wanted = re.compile(
         r'^Acquire::(?!IndexTargets|Languages|GzipIndexes|CompressionTypes|Changelogs)[^"]*::[^"]* ".+";$'
     )
-    flat = re.compile(r'^Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|By-Hash|AllowInsecure\w+) ".+";$')
+    flat = re.compile(r'^Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|By-Hash) ".+";$')
     return [line for line in dump.splitlines() if wanted.match(line) or flat.match(line)]
 
+
+#: apt takes nothing here that nobody has signed, whatever the machine lets it take elsewhere (apt-secure(8)).
+SIGNED_ONLY = {
+    "Acquire::AllowInsecureRepositories": "false",
+    "Acquire::AllowWeakRepositories": "false",
+    "Acquire::AllowDowngradeToInsecureRepositories": "false",
+    "APT::Get::AllowUnauthenticated": "false",
+}
 
 #: What helps when a download failed.
 HINT = "the mirror did not give the whole package; try again, or use another mirror"
@@ -58,6 +67,7 @@ class Client:
             "APT::Sandbox::User": "root",  # apt's own user may not enter the cache's folder
             "Acquire::Languages": "none",
             **ACQUIRE,
+            **SIGNED_ONLY,
         }
         # The machine's own index hooks have no business with a private list.
         clears = ["APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success"]

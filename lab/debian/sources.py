@@ -1,7 +1,7 @@
 """Debian 12's package sources on this host: those that it has, else those of its own release with the suite replaced.
 
 Read from /etc/apt in both of its formats (sources.list(5)). No mirror is named here: a machine without a usable source
-is told so.
+is told so. What they give is installed as root, so it counts only with Debian's signature, whatever the host trusts.
 """
 
 from __future__ import annotations
@@ -60,24 +60,24 @@ def configured(
     """The sources of Debian 12's component main for this host.
 
     They are the host's own; where it has none of Debian's, as on a later release, they are derived from those of its
-    Debian archive. ``origins`` tells what apt has on record (default: recorded_origins), asked only where it matters.
-    Raises AptError when there are none.
+    Debian archive. Of either only what Debian's keys in ``keyrings`` have signed counts. ``origins`` tells what apt has
+    on record (default: recorded_origins), asked only where it matters. Raises AptError when there are none.
     """
     enabled = [source for source in read(etc) if _offers_main(source)]
     own = [part for source in enabled if (part := _of(source, (CODENAME,)))]
     others = [part for source in enabled if (part := _of(source, OTHERS))]
-    if others:
-        unsigned = any("signed-by" not in source.fields for source in [*own, *others])
-        known = (origins or recorded_origins)() if unsigned else {}
-        debians = [source for source in others if is_debians(source, known)]
-        if debians and not any(is_debians(source, known) for source in own):
-            return [derived(source, keyring(keyrings)) for source in debians]
-    if not own:
-        raise AptError(
-            f"no source of Debian 12 ({CODENAME}, component main) is configured in {etc}, nor one of a later Debian",
-            f"add a Debian mirror with the suite {CODENAME} to /etc/apt/sources.list.d/ and try again",
-        )
-    return own
+    known = {} if all(map(_names_debians_keys, [*own, *others])) else (origins or recorded_origins)()
+    if debians := [source for source in own if is_debians(source, known)]:
+        return [signed(source, keyring(keyrings)) for source in debians]
+    if debians := [source for source in others if is_debians(source, known)]:
+        return [derived(source, keyring(keyrings)) for source in debians]
+    # A mirror may name a copy of Debian's keys, and apt may never have asked it: the signature will tell.
+    if unasked := [source for source in own if not _recorded(source, known)]:
+        return [signed(source, keyring(keyrings)) for source in unasked]
+    raise AptError(
+        f"no source of Debian 12 ({CODENAME}, component main) is configured in {etc}, nor one of a later Debian",
+        f"add a Debian mirror with the suite {CODENAME} to /etc/apt/sources.list.d/ and try again",
+    )
 
 
 def read(etc: Path) -> list[Source]:
@@ -150,19 +150,34 @@ def _of(source: Source, releases: Iterable[str]) -> Source | None:
 def is_debians(source: Source, origins: Mapping[str, str]) -> bool:
     """Is this Debian's own archive (a mirror of it), and not somebody's who names suites after Debian's releases?
 
-    Its keyring tells. A source without one is Debian's unless apt has another origin on record for its address.
+    The origin tells that apt has on record for its address (a mirror may name any copy of Debian's keys). Where there
+    is none, the keys that it names tell, and a source that names none is Debian's.
     """
-    if signed_by := source.fields.get("signed-by", ""):
-        return all(Path(key).name.startswith(DEBIAN_KEYS) for key in signed_by.split())
-    return all(origins.get(address, "Debian") == "Debian" for address in source.addresses)
+    if recorded := _recorded(source, origins):
+        return recorded == {"Debian"}
+    return "signed-by" not in source.fields or _names_debians_keys(source)
+
+
+def _recorded(source: Source, origins: Mapping[str, str]) -> set[str]:
+    return {origins[address] for address in source.addresses if address in origins}
+
+
+def _names_debians_keys(source: Source) -> bool:
+    keys = source.fields.get("signed-by", "").split()
+    return bool(keys) and all(Path(key).name.startswith(DEBIAN_KEYS) for key in keys)
+
+
+def signed(source: Source, keys: Path) -> Source:
+    """The same source, which counts only when Debian has signed it (``keys``), whatever apt is told to trust."""
+    kept = {name: source.fields[name] for name in KEPT if name in source.fields}
+    return Source({**kept, "suites": source.fields["suites"], "signed-by": str(keys)})
 
 
 def derived(source: Source, keys: Path) -> Source:
-    """The same archive's Debian 12, which counts only when Debian has signed it (``keys``), whatever apt allows."""
+    """The same archive's Debian 12, signed by Debian too."""
     parts = [match["part"] or "" for suite in source.fields["suites"].split() if (match := SUITE.fullmatch(suite))]
     suites = dict.fromkeys(CODENAME + part.replace("/updates", "-security") for part in parts)
-    kept = {name: source.fields[name] for name in KEPT if name in source.fields}
-    return Source({**kept, "suites": " ".join(suites), "signed-by": str(keys)})
+    return signed(Source({**source.fields, "suites": " ".join(suites)}), keys)
 
 
 def keyring(folder: Path) -> Path:
@@ -174,10 +189,13 @@ def keyring(folder: Path) -> Path:
 
 
 def recorded_origins() -> dict[str, str]:
-    """What apt has on record: address of an archive to the origin that its signed release file names."""
+    """What apt has on record: address of an archive to the origin that its release file names, "" where it names none.
+
+    apt lists what it has downloaded, and leaves a name as it is for which a release file has nothing.
+    """
     listed = run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN)"]).stdout
     pairs = (line.partition(" ") for line in listed.splitlines())
-    return {address.rstrip("/"): origin for address, _, origin in pairs if origin != "$(ORIGIN)"}
+    return {address.rstrip("/"): "" if origin == "$(ORIGIN)" else origin for address, _, origin in pairs}
 
 
 def stanzas(sources: Iterable[Source], kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import needs
@@ -10,7 +11,7 @@ from serving import mirror
 
 from lab.command import CommandError
 from lab.debian.apt import Client, acquire_options
-from lab.debian.sources import Source, derived, keyring
+from lab.debian.sources import Source, derived, keyring, recorded_origins
 
 
 def test_only_the_ways_to_reach_mirrors_are_taken_from_apt_conf() -> None:
@@ -21,6 +22,9 @@ def test_only_the_ways_to_reach_mirrors_are_taken_from_apt_conf() -> None:
             'Acquire::http::Proxy "http://proxy.test:3142";',
             'Acquire::https::Verify-Peer "false";',
             'Acquire::Check-Valid-Until "false";',
+            'Acquire::AllowInsecureRepositories "true";',
+            'Acquire::AllowWeakRepositories "true";',
+            'Acquire::AllowDowngradeToInsecureRepositories "true";',
             'Acquire::IndexTargets::deb::Packages::MetaKey "x";',
             'Acquire::GzipIndexes "true";',
             'APT::Update::Post-Invoke-Success:: "/usr/bin/something";',
@@ -58,6 +62,44 @@ def test_what_is_derived_counts_only_with_debians_signature(allowed: str, tmp_pa
         assert "is not signed" in client.update().stderr
         with pytest.raises(CommandError, match=r"authenticated|deb-src"):
             client.fetch_source("kubernetes", "1.20.2-1", tmp_path)
+
+
+@needs.apt
+def test_what_the_host_lets_pass_without_a_signature_is_not_taken_here(tmp_path: Path) -> None:
+    """The host's own settings are read before those of the private configuration."""
+    with mirror() as source:
+        unsigned = Source({name: value for name, value in source.fields.items() if name != "trusted"})
+        client = Client(tmp_path, [unsigned], "deb-src", ignore)
+        own = (tmp_path / "apt.conf").read_text()
+        lax = 'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+        (tmp_path / "apt.conf").write_text(lax + own)
+        assert "is not signed" in client.update().stderr
+        with pytest.raises(CommandError, match=r"authenticated|deb-src"):
+            client.fetch_source("kubernetes", "1.20.2-1", tmp_path)
+
+
+def release(file: Path, origin: str) -> None:
+    """An archive of one package, as far as ``apt-get update`` looks at it."""
+    packages = b"Package: x\nVersion: 1\nArchitecture: all\nFilename: x\nSize: 1\nSHA256: 00\n\n"
+    index = file.parent / "main" / "binary-amd64" / "Packages"
+    index.parent.mkdir(parents=True)
+    index.write_bytes(packages)
+    file.write_text(
+        f"{origin}Codename: bookworm\nComponents: main\nArchitectures: amd64\nDate: Sat, 10 Jun 2023 08:00:00 UTC\n"
+        f"SHA256:\n {hashlib.sha256(packages).hexdigest()} {len(packages)} main/binary-amd64/Packages\n"
+    )
+
+
+@needs.apt
+def test_apt_tells_whose_an_archive_is_that_it_has_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, origin in (("named", "Origin: Some Vendor\n"), ("nameless", "")):
+        release(tmp_path / name / "dists" / "bookworm" / "Release", origin)
+    uris = [f"file:{tmp_path}/named/", f"file:{tmp_path}/nameless", f"file:{tmp_path}/never-there"]
+    fields = {"suites": "bookworm", "components": "main", "trusted": "yes", "architectures": "amd64"}
+    client = Client(tmp_path / "apt", [Source({**fields, "uris": uri}) for uri in uris], "deb", ignore)
+    client.update()
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt" / "apt.conf"))
+    assert recorded_origins() == {uris[0].rstrip("/"): "Some Vendor", uris[1]: ""}
 
 
 @needs.apt

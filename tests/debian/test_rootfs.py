@@ -12,7 +12,7 @@ from serving import mirror
 from lab.cache import Cache
 from lab.command import CommandError
 from lab.debian.rootfs import mmdebstrap
-from lab.debian.sources import Source
+from lab.debian.sources import Source, keyring, signed
 
 pytestmark = [needs.root, needs.apt]
 
@@ -47,6 +47,15 @@ def test_one_that_does_not_answer_is_not_done_without(tmp_path: Path) -> None:
         said, kept = built_from([source, dead], tmp_path)
     assert f"Failed to fetch {dead.fields['uris']}" in said
     assert "installing" not in said
+    assert kept == []
+
+
+def test_what_debian_has_not_signed_is_no_box(tmp_path: Path) -> None:
+    """Not even where the host trusts it: an archive of somebody's with a suite called bookworm."""
+    with mirror() as source:
+        assert source.fields["trusted"] == "yes"
+        said, kept = built_from([signed(source, keyring(Path("/usr/share/keyrings")))], tmp_path)
+    assert "is not signed" in said, said
     assert kept == []
 
 

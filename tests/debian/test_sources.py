@@ -1,4 +1,7 @@
-"""The machine's own sources are read in both formats, third parties left out; on a later Debian they are derived."""
+"""The machine's own sources are read in both formats, third parties left out; on a later Debian they are derived.
+
+Whatever they say of keys, each counts only with Debian's signature.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +34,16 @@ def etc(tmp_path: Path, files: dict[str, str]) -> Path:
     return tmp_path / "apt"
 
 
-def test_a_stanza_keeps_its_key_and_loses_what_is_not_needed(tmp_path: Path) -> None:
-    found = configured(etc(tmp_path, {"sources.list.d/debian.sources": DEB822}))
-    assert stanzas(found, "deb-src") == (
-        "Types: deb-src\nUris: http://mirror.test/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
-        "Signed-By: \n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc\n"
+def test_a_stanza_keeps_its_embedded_key() -> None:
+    (source,) = deb822(DEB822)
+    assert source.fields["signed-by"] == "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc"
+
+
+def test_of_a_stanza_only_what_is_needed_is_taken_and_debian_must_have_signed_it(tmp_path: Path) -> None:
+    sources = found(tmp_path, {"sources.list.d/debian.sources": DEB822})
+    assert stanzas(sources, "deb-src") == (
+        "Types: deb-src\nUris: http://mirror.test/debian\nComponents: main\nSuites: bookworm bookworm-updates\n"
+        f"Signed-By: {tmp_path}/keyrings/debian-archive-keyring.gpg\n"
     )
 
 
@@ -85,7 +93,7 @@ def test_one_line_sources(line: str, expected: dict[str, str] | None) -> None:
 )
 def test_a_machine_without_a_usable_source_is_told_so(tmp_path: Path, text: str) -> None:
     with pytest.raises(AptError, match="no source of Debian 12") as caught:
-        configured(etc(tmp_path, {"sources.list.d/other.sources": text, "sources.list": "# empty\n"}))
+        found(tmp_path, {"sources.list.d/other.sources": text, "sources.list": "# empty\n"})
     assert "mirror" in caught.value.hint
 
 
@@ -95,7 +103,7 @@ def test_both_formats_together_give_each_source_once(tmp_path: Path) -> None:
         "sources.list.d/b.list": "deb http://b.test/debian-security bookworm-security main\n",
         "sources.list.d/off.list.save": "deb http://c.test/debian bookworm main\n",
     }
-    text = stanzas(configured(etc(tmp_path, files)), "deb-src")
+    text = stanzas(found(tmp_path, files), "deb-src")
     assert text.count("a.test") == 1
     assert text.count("b.test") == 1
     assert "c.test" not in text
@@ -124,16 +132,21 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.pgp
 
 def on_record() -> Mapping[str, str]:
     """What apt has on record in these tests."""
-    return {"http://v.test/debian": "Vendor", "http://m.test/debian": "Debian"}
+    return {"http://v.test/debian": "Vendor", "http://n.test/debian": "", "http://m.test/debian": "Debian"}
 
 
-def found(tmp_path: Path, files: dict[str, str], keys: tuple[str, ...] = KEYS) -> list[Source]:
-    """What is configured on a host with these files and these files of keys."""
+def found(
+    tmp_path: Path,
+    files: dict[str, str],
+    keys: tuple[str, ...] = KEYS,
+    known: Mapping[str, str] | None = None,
+) -> list[Source]:
+    """What is configured on a host with these files and these files of keys; ``known`` is what apt has on record."""
     keyrings = tmp_path / "keyrings"
     keyrings.mkdir()
     for name in keys:
         (keyrings / name).touch()
-    return configured(etc(tmp_path, files), keyrings, on_record)
+    return configured(etc(tmp_path, files), keyrings, on_record if known is None else lambda: known)
 
 
 def suites(sources: list[Source]) -> dict[str, str]:
@@ -235,20 +248,78 @@ class TestOnALaterDebian:
         with pytest.raises(AptError, match="no source of Debian 12"):
             found(tmp_path, {"sources.list": "deb [signed-by=/k/vendor.gpg] http://x.test/debian trixie main\n"})
 
-    def test_debian_12_in_the_hosts_own_sources_is_taken_as_it_is(self, tmp_path: Path) -> None:
+    def test_debian_12_in_the_hosts_own_sources_comes_first(self, tmp_path: Path) -> None:
         files = {"sources.list": "deb http://a.test/debian bookworm main\n", "sources.list.d/debian.sources": TRIXIE}
-        (source,) = found(tmp_path, files)
-        assert source.fields == {
+        assert suites(found(tmp_path, files)) == {"http://a.test/debian": "bookworm"}
+
+
+BOOKWORM = """\
+Types: deb
+URIs: http://m.test/debian
+Suites: bookworm bookworm-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+"""
+
+
+class TestOnDebian12:
+    """Third parties name their suites after Debian's too, and their component main: they are no Debian for that."""
+
+    @pytest.mark.parametrize(
+        "vendor",
+        [
+            "deb [arch=amd64 signed-by=/usr/share/keyrings/vendor.gpg] https://v.test/debian bookworm main",
+            "deb [signed-by=/usr/share/keyrings/vendor.gpg] https://x.test/ bookworm main",  # apt never asked it
+            "deb [trusted=yes] http://v.test/debian/ bookworm main",
+            "deb http://v.test/debian bookworm main",
+            "deb http://n.test/debian bookworm main",  # its release file names no origin
+        ],
+    )
+    def test_third_parties_are_left_out(self, vendor: str, tmp_path: Path) -> None:
+        sources = found(tmp_path, {"sources.list": vendor + "\n", "sources.list.d/debian.sources": BOOKWORM})
+        assert suites(sources) == {"http://m.test/debian": "bookworm bookworm-updates"}
+
+    @pytest.mark.parametrize(
+        "mirror",
+        [
+            "deb http://c.test/debian bookworm main",
+            "deb [signed-by=/etc/apt/keyrings/debian.gpg] http://c.test/debian bookworm main",
+            "deb [trusted=yes allow-insecure=yes allow-weak=yes] http://c.test/debian bookworm main",
+            "deb [trusted=yes signed-by=/etc/apt/keyrings/debian.gpg] http://c.test/debian bookworm main",
+        ],
+    )
+    @pytest.mark.parametrize("known", [{}, {"http://c.test/debian": "Debian"}])
+    def test_a_mirror_counts_whatever_keys_it_names_and_only_with_debians(
+        self, mirror: str, known: Mapping[str, str], tmp_path: Path
+    ) -> None:
+        (source,) = found(tmp_path, {"sources.list": mirror + "\n"}, known=known)
+        assert dict(source.fields) == {
             "types": "deb",
-            "uris": "http://a.test/debian",
-            "suites": "bookworm",
+            "uris": "http://c.test/debian",
             "components": "main",
+            "suites": "bookworm",
+            "signed-by": str(tmp_path / "keyrings/debian-archive-keyring.gpg"),
         }
 
+    def test_a_mirror_with_keys_of_its_own_stands_beside_debians(self, tmp_path: Path) -> None:
+        files = {
+            "sources.list": "deb [signed-by=/etc/apt/keyrings/d.gpg] http://c.test/security bookworm-security main\n",
+            "sources.list.d/debian.sources": BOOKWORM,
+        }
+        sources = found(tmp_path, files, known={"http://c.test/security": "Debian"})
+        assert suites(sources) == {
+            "http://m.test/debian": "bookworm bookworm-updates",
+            "http://c.test/security": "bookworm-security",
+        }
 
-def test_on_debian_12_apt_need_not_be_asked(tmp_path: Path) -> None:
-    def asked() -> Mapping[str, str]:
-        raise AssertionError
+    def test_apt_need_not_be_asked_where_debians_keys_are_named(self, tmp_path: Path) -> None:
+        def asked() -> Mapping[str, str]:
+            raise AssertionError
 
-    files = {"sources.list": "deb [signed-by=/company.gpg] http://c.test/debian bookworm main\n"}
-    assert suites(configured(etc(tmp_path, files), tmp_path, asked)) == {"http://c.test/debian": "bookworm"}
+        (tmp_path / KEYS[0]).touch()
+        files = {"sources.list.d/debian.sources": BOOKWORM}
+        assert suites(configured(etc(tmp_path, files), tmp_path, asked)).keys() == {"http://m.test/debian"}
+
+    def test_a_third_party_alone_is_no_debian(self, tmp_path: Path) -> None:
+        with pytest.raises(AptError, match="no source of Debian 12"):
+            found(tmp_path, {"sources.list": "deb [trusted=yes] http://v.test/debian bookworm main\n"})
