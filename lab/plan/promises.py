@@ -47,6 +47,10 @@ class Span:
         return Span(self.least + other.least, self.most + other.most)
 
 
+#: No time at all.
+NOTHING = Span(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Promise:
     """What one fault on the holder must lead to; all times in seconds.
@@ -54,7 +58,8 @@ class Promise:
     ``moves``: does the VIP move? None: it may. ``outage``: what a client sees, None when it lasts until somebody heals.
     ``vacant`` and ``double``: the longest time without a holder and with two; ``lost``: with two where an advertisement
     is lost on its way. ``back``: from a haproxy that is well again until the best master has its VIP again, None when
-    it never left or does not return. ``reason`` says how it comes about.
+    it never left or does not return. ``failback``: what a client sees from the heal on, None where nothing can be
+    promised of it. ``reason`` says how it comes about.
     """
 
     fault: Fault
@@ -64,7 +69,13 @@ class Promise:
     double: float
     lost: float
     back: Span | None
+    failback: Span | None
     reason: str
+
+    @property
+    def survived(self) -> bool:
+        """Does what the settings notice end the outage, and not the heal alone?"""
+        return self.outage is not None
 
 
 @dataclass(frozen=True)
@@ -95,8 +106,8 @@ def promise(topology: Topology, fault: Fault, *, cluster: bool = True) -> Promis
 
 
 def _stays(fault: Fault, outage: Span | None, reason: str) -> Promise:
-    """The VIP stays where it is: one holder all the time, and no way back."""
-    return Promise(fault, False, outage, 0.0, 0.0, 0.0, None, reason)
+    """The VIP stays where it is: one holder all the time, and no way back that could cost anything."""
+    return Promise(fault, False, outage, 0.0, 0.0, 0.0, None, NOTHING if outage else None, reason)
 
 
 def _goes(
@@ -109,7 +120,9 @@ def _goes(
     one tells, an interval later. (RFC 5798, 6.4.2 and 6.4.3; keepalived answers a worse one's advertisement at once.)
     """
     interval = topology.definition.keepalived.advert_interval
-    return Promise(fault, moves, outage, vacant, GRAIN, interval + GRAIN, back, reason)
+    return Promise(
+        fault, moves, outage, vacant, GRAIN, interval + GRAIN, back, _failback(topology, fault, back), reason
+    )
 
 
 def _alone(fault: Fault) -> Promise:
@@ -167,6 +180,29 @@ def _back(topology: Topology, recovered: Span) -> Span | None:
         return None
     best = topology.ranked[0].priority or 0
     return recovered + Span(0.0, GRAIN) + _down(topology, vrrp.well(best, keepalived))
+
+
+def _failback(topology: Topology, fault: Fault, back: Span | None) -> Span:
+    """What a client sees when the fault is healed: the VIP's way back, a move between two haproxies that are well.
+
+    The one that takes it over advertises and announces the address in the same moment (GRAIN). A crash heals itself,
+    and has brought the VIP back long before. Without preemption nothing moves.
+    """
+    if back is None or fault is Fault.CRASH:
+        return NOTHING
+    return Span(0.0, GRAIN + (_deceived(topology, back) if fault is Fault.POWER_CUT else 0.0))
+
+
+def _deceived(topology: Topology, back: Span) -> float:
+    """Seconds for which a machine that has booted has the VIP and gives clients to its own apiserver that is not there.
+
+    A haproxy that starts believes in every apiserver until enough checks have failed. A refused connection costs no
+    client anything where its next attempt goes elsewhere at once; the same one is asked again after a second only.
+    """
+    haproxy = topology.definition.haproxy
+    if haproxy.retries and haproxy.redispatch == "every":
+        return 0.0
+    return max(0.0, haproxy.check.fall * haproxy.check.inter - back.least)
 
 
 def _noticed(topology: Topology, fault: Fault) -> Promise:
@@ -237,6 +273,10 @@ def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
         reason += f"; when it led etcd, its successor and the checks take up to {election:.3g} s"
         most = max(most, election)
     back = _back(topology, _slowest(definition)) if fault is Fault.POWER_CUT else Span(0.0, keepalived.advert_interval)
+    if fault is Fault.POWER_CUT and back is not None and (deceived := _deceived(topology, back)):
+        reason += (
+            f"; back again it gives clients for up to {deceived:.3g} s to its own apiserver, which is not there yet"
+        )
     outage = Span(takeover.least, most + GRAIN)
     return _goes(topology, fault, True, outage, takeover.most + GRAIN, back, reason)
 

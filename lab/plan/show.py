@@ -66,10 +66,18 @@ def _nodes(topology: Topology) -> Table:
 def _promises(topology: Topology) -> Table:
     words = {True: "moves", False: "stays", None: "may move"}
     rows = tuple(
-        (made.fault.value, words[made.moves], shown(made.outage), shown(made.back) if made.back else "–", made.reason)
+        (
+            made.fault.value,
+            words[made.moves],
+            shown(made.outage) if made.survived else "not survived",
+            shown(made.back) if made.back else "–",
+            shown(made.failback) if made.failback else "–",
+            made.reason,
+        )
         for made in promises(topology)
     )
-    return Table(("fault on the holder", "VIP", "outage", "VIP back after the heal", "because"), rows)
+    heads = ("fault on the holder", "VIP", "outage", "VIP back after the heal", "outage after the heal", "because")
+    return Table(heads, rows)
 
 
 def risks(topology: Topology, provider: str = "") -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.verify import holding, outage
-from lab.verify.checks.client import suffered
 from lab.verify.checks.cluster import host_of
+from lab.verify.checks.outages import struck
 from lab.verify.recorded import Connection, Recorded
 
 #: The drawing's size in its own units (CSS pixels at full width).
@@ -117,8 +117,8 @@ def close_ups(recorded: Recorded) -> list[Drawing]:
     drawings = []
     for fault in recorded.faults:
         end = fault.heal if fault.heal is not None else found[1]
-        _, broken, _ = suffered(recorded, fault, end)
-        until = fault.moment if broken is None else broken.end or end
+        suffered = outage.outages(*struck(recorded, fault, end), end)
+        until = suffered[0].end if suffered else fault.moment
         drawings.append(draw(recorded, "fault", fault.moment - CLOSE_BEFORE, min(found[1], until + CLOSE_AFTER)))
         if fault.heal is not None:
             back = [h.start for h in holding.holds(recorded, found[1]) if h.start > fault.heal]

@@ -39,6 +39,7 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
         reason=given.reason,
         transient=fault == promises.Fault.CRASH,
         lost=given.lost,
+        failback=given.failback.most if given.failback else None,
     )
 
 

@@ -13,6 +13,9 @@ from lab.verify.recorded import Connection
 #: Seconds over which the rate is taken, so that a stall cannot hide in a long average.
 RATE_WINDOW = 1.0
 
+#: Seconds of nothing but successes after which an outage is over.
+CLEAN = 1.0
+
 
 def failed(connection: Connection, slow: float = NATIVE.slow) -> bool:
     """Refused, wrong, silent, or slower than ``slow`` seconds."""
@@ -59,32 +62,57 @@ def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 class Outage:
     """From the start of the first failed connection to the start of the first after which all succeed.
 
-    ``end`` is None when that did not come: the client was still failing when it was last seen.
+    "All" is CLEAN seconds of them; ``over`` is False where those were not seen: it lasted until ``end`` at least.
     """
 
     start: float
-    end: float | None
-    failures: int
-    slow: int
+    end: float
+    over: bool
+    failed: tuple[Connection, ...]
 
     @property
-    def seconds(self) -> float | None:
-        """How long; None when it had not ended."""
-        return None if self.end is None else self.end - self.start
+    def seconds(self) -> float:
+        """How long; at least, where it was not seen to be over."""
+        return self.end - self.start
+
+    @property
+    def slow(self) -> int:
+        """How many of the failed were answered, but too late."""
+        return sum(not broken(connection) for connection in self.failed)
+
+    @property
+    def alone(self) -> bool:
+        """Is it one connection, lost alone among others that were well?"""
+        return len(self.failed) == 1
 
 
-def find(connections: Sequence[Connection], bad: Callable[[Connection], bool] = failed) -> Outage | None:
-    """The outage in these connections (in the order of their starts); None when all succeeded.
+def outages(
+    connections: Sequence[Connection], bad: Callable[[Connection], bool] = failed, until: float | None = None
+) -> list[Outage]:
+    """The outages in these connections (in the order of their starts), watched ``until`` (else: the last one's start).
 
-    ``bad`` says which count as failed.
+    ``bad`` says which count as failed. Two failures with less than CLEAN seconds of success between belong together.
     """
-    found = [index for index, connection in enumerate(connections) if bad(connection)]
+    found: list[Outage] = []
+    last = until if until is not None else max((c.start for c in connections), default=0.0)
+    for index, connection in enumerate(connections):
+        if not bad(connection):
+            continue
+        end = connections[index + 1].start if index + 1 < len(connections) else max(last, connection.start)
+        if found and connection.start - found[-1].end < CLEAN:
+            before = found.pop()
+            found.append(Outage(before.start, end, last - end >= CLEAN, (*before.failed, connection)))
+        else:
+            found.append(Outage(connection.start, end, last - end >= CLEAN, (connection,)))
+    return found
+
+
+def joined(found: Sequence[Outage]) -> Outage | None:
+    """Several outages as one, from the first one's start to the last one's end; None for none."""
     if not found:
         return None
-    first, last = found[0], found[-1]
-    after = connections[last + 1].start if last + 1 < len(connections) else None
-    slow = sum(1 for index in found if connections[index].outcome == "ok")
-    return Outage(connections[first].start, after, len(found), slow)
+    every = tuple(connection for one in found for connection in one.failed)
+    return Outage(found[0].start, found[-1].end, found[-1].over, every)
 
 
 def between(connections: Sequence[Connection], start: float, end: float) -> list[Connection]:

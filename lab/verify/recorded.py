@@ -27,7 +27,8 @@ class Promised:
     before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two; ``lost`` is that
     where an advertisement is lost on its way. ``moves``: must the VIP move? None when either is right. ``back``: from
     the heal until the best master has the VIP again, None when that is not promised. ``transient``: the fault heals
-    itself, and the VIP comes back by itself.
+    itself, and the VIP comes back by itself. ``failback``: the longest outage from the heal on; None when nothing is
+    promised of it, as in runs from before it was judged.
     """
 
     minimum: float
@@ -39,6 +40,7 @@ class Promised:
     reason: str
     transient: bool = False
     lost: float = 0.0
+    failback: float | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Recorded:
         given = self.header.get("promise")
         if not isinstance(given, Mapping):
             return None
-        most, moves, back = given["maximum"], given["moves"], given["back"]
+        most, moves, back, failback = given["maximum"], given["moves"], given["back"], given.get("failback")
         # Older headers had one bound for two holders, an advertisement: no more than a lost one explains.
         double, lost = float(given["double"]), float(given.get("lost", given["double"]))
         return Promised(
@@ -137,6 +139,7 @@ class Recorded:
             str(given["reason"]),
             bool(given.get("transient", False)),
             lost,
+            None if failback is None else float(failback),
         )
 
     @cached_property

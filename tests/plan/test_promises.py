@@ -123,6 +123,35 @@ def test_a_cluster_may_have_lost_etcds_leader_as_well() -> None:
     assert whole.most > alone.most
 
 
+def test_the_way_back_costs_no_more_than_a_move() -> None:
+    for got in promises(topology("ha")):
+        assert got.failback == (Span(0.0, 0.0) if got.fault is Fault.CRASH else Span(0.0, GRAIN))
+
+
+@pytest.mark.parametrize("fault", [Fault.STOP, Fault.KILL, Fault.HANG, Fault.POWER_CUT])
+def test_what_does_not_come_back_costs_nothing_after_the_heal(fault: Fault) -> None:
+    assert promise(made(preempt="false"), fault).failback == Span(0.0, 0.0)
+
+
+def test_a_machine_that_was_resumed_still_believes_to_be_the_master() -> None:
+    assert promise(made(preempt="false"), Fault.PAUSE).failback == Span(0.0, GRAIN)
+
+
+def test_a_haproxy_that_starts_believes_in_an_apiserver_that_is_not_there() -> None:
+    got = promise(topology("article"), Fault.POWER_CUT)
+    assert got.back is not None and got.failback is not None
+    # Three checks of two seconds each find it out, and the VIP is not back before three advertisements.
+    assert got.failback.most == pytest.approx(6.0 - got.back.least + GRAIN)
+    assert "up to 3.47 s to its own apiserver" in got.reason
+    assert promise(topology("article"), Fault.STOP).failback == Span(0.0, GRAIN)
+
+
+def test_of_a_fault_that_only_its_heal_ends_no_way_back_is_promised() -> None:
+    hang = promise(topology("article"), Fault.HANG)
+    assert not hang.survived and hang.failback is None
+    assert promise(topology("ha"), Fault.HANG).survived
+
+
 def test_a_weight_pays_three_advertisements_where_leaving_pays_a_skew() -> None:
     leaving = promise(made(), Fault.STOP)
     behind = promise(made(detection="{how: track_file, weight: -160}"), Fault.STOP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -87,15 +88,40 @@ def test_a_connection_started_late_was_started() -> None:
     assert outage.longest_pause(connections(*stalled), 0.5, 0.6) == pytest.approx(0.32)
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), min_size=1, max_size=60))
-def test_an_outage_spans_all_failures_and_nothing_after(given: list[tuple[float, bool]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), min_size=1, max_size=60, unique_by=lambda one: one[0]))
+def test_outages_hold_all_failures_and_between_two_of_them_all_was_well(given: list[tuple[float, bool]]) -> None:
     made = [Connection(at, 0.01, 0.0, "ok" if good else "refused") for at, good in sorted(given)]
-    found = outage.find(made)
-    bad = [c.start for c in made if c.outcome != "ok"]
-    assert (found is None) == (not bad)
-    if found is not None:
-        assert found.start == bad[0] and found.failures == len(bad)
-        assert found.end is None or found.end >= bad[-1]
+    found = outage.outages(made)
+    assert [c for one in found for c in one.failed] == [c for c in made if c.outcome != "ok"]
+    for one in found:
+        assert one.start == one.failed[0].start and one.end >= one.failed[-1].start
+        after = made[made.index(one.failed[-1]) + 1 :]
+        assert not any(c.outcome != "ok" for c in after if one.over and c.start < one.end + outage.CLEAN)
+    for one, other in itertools.pairwise(found):
+        assert one.over and other.start - one.end >= outage.CLEAN
+    whole = outage.joined(found)
+    assert (whole is None) == (not found)
+    if whole is not None:
+        assert (whole.start, whole.end, len(whole.failed)) == (
+            found[0].start,
+            found[-1].end,
+            sum(len(one.failed) for one in found),
+        )
+
+
+def lasting(*failures: tuple[float, float]) -> list[tuple[float, float, bool]]:
+    """The outages of ten seconds in which all fails between these moments: (start, end, over?)."""
+    made = [(n / 50, any(start <= n / 50 < end for start, end in failures)) for n in range(500)]
+    found = outage.outages([Connection(at, 0.01, 0.0, "refused" if bad else "ok") for at, bad in made])
+    return [(round(one.start, 2), round(one.end, 2), one.over) for one in found]
+
+
+def test_an_outage_ends_with_a_second_of_successes() -> None:
+    assert lasting((2.0, 2.1)) == [(2.0, 2.1, True)]
+    assert lasting((2.0, 2.1), (3.0, 3.02)) == [(2.0, 3.02, True)]
+    assert lasting((2.0, 2.1), (3.1, 3.12)) == [(2.0, 2.1, True), (3.1, 3.12, True)]
+    assert lasting((9.5, 9.6)) == [(9.5, 9.6, False)]
+    assert lasting((9.5, 11.0)) == [(9.5, 9.98, False)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.floats(0, 1)), max_size=40))

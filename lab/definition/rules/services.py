@@ -61,6 +61,13 @@ def retries(definition: Definition) -> Iterator[Problem]:
         yield Problem(f"haproxy.{field}", wrong, "retries: 3, redispatch: every", Severity.WARNING)
 
 
+def readiness(definition: Definition) -> Iterator[Problem]:
+    """An apiserver that starts gets no clients before it can serve them."""
+    if definition.haproxy.check.kind == "tcp":
+        wrong = "an apiserver that starts is given clients as soon as it listens, seconds before it is ready"
+        yield Problem("haproxy.check.kind", wrong, "httpchk", Severity.WARNING)
+
+
 def spread(definition: Definition) -> Iterator[Problem]:
     """Every apiserver gets its share."""
     if definition.haproxy.balance in ("first", "source"):
@@ -110,4 +117,4 @@ def libvirt(definition: Definition) -> Iterator[Problem]:
             yield Problem(f"libvirt.{field}", wrong, "provider: libvirt", Severity.WARNING, also=("provider",))
 
 
-RULES = (version, streams, retries, spread, box, libvirt)
+RULES = (version, streams, retries, readiness, spread, box, libvirt)

@@ -157,7 +157,7 @@ def hanging(definition: Definition) -> Iterator[Problem]:
     detection = keepalived.detection
     if keepalived.hang_check.enabled or (detection.how == "script" and detection.test != "listening"):
         return
-    wrong = "nothing notices a haproxy that hangs: it holds its port, and the VIP stays with it"
+    wrong = "nothing notices a haproxy that hangs, it holds its port and with it the VIP: haproxy-hang must fail"
     yield Problem("keepalived.hang_check.enabled", wrong, "true", Severity.WARNING, also=("keepalived.detection",))
 
 

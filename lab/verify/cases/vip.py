@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lab.verify.cases.case import Case
-from lab.verify.checks.client import OUTAGE, RECOVERED, STEADY_CLIENT
+from lab.verify.checks.client import RECOVERED, STEADY_CLIENT
 from lab.verify.checks.cluster import POD_RAN
+from lab.verify.checks.outages import FAILBACK, LOSSES, OUTAGE
 from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
 from lab.verify.faults import make
 from lab.verify.ledger import applied, pods
@@ -20,7 +21,7 @@ PATIENCE = 10.0
 SETTLED = 3.0
 
 #: What is judged of every fault on the holder.
-VIP_CHECKS = (STEADY_CLIENT, STEADY_HOLDER, OUTAGE, HOLDERS, MOVED, CAME_BACK, RECOVERED)
+VIP_CHECKS = (STEADY_CLIENT, STEADY_HOLDER, OUTAGE, FAILBACK, LOSSES, HOLDERS, MOVED, CAME_BACK, RECOVERED)
 
 
 def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
@@ -47,7 +48,7 @@ def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
             stage.probes.clocks(victim)
         if stage.view.topology.definition.keepalived.preempt:
             stage.wait_holder(stage.best, (promised.back or 0.0) + PATIENCE)
-        stage.watch(SETTLED)
+        stage.watch(SETTLED + (promised.failback or 0.0))
 
     return run
 
