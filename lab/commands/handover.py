@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.context import Lab, open_lab
 from lab.errors import LabError, UsageError
+from lab.providers.entered import VARIABLE
 from lab.providers.vagrant import environment
 
 
@@ -17,7 +18,7 @@ def enter(name: str, definition: str, words: Sequence[str]) -> None:
     lab = open_lab(name, definition)
     _check_reach(lab)
     command = list(words) or [os.environ.get("SHELL", "/bin/sh")]
-    _become([*lab.provider.enter(), *command], {**_environment(lab), "HALAB": lab.identity.name})
+    _become([*lab.provider.enter(), *command], {**_environment(lab), VARIABLE: lab.identity.name})
 
 
 def ssh(name: str, definition: str, words: Sequence[str]) -> None:

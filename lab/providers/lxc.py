@@ -132,7 +132,10 @@ class LxcProvider:
 
     def remove_all(self, sink: LineSink) -> list[str]:
         """Kill and remove every container of this lab, then its network."""
+        people = self.network.entered()
         self._end_strays()
+        for line in people:
+            sink(f"ended {line}")
         removed: list[str] = []
         while containers := self._containers():  # again: a killed ``up`` may have been making one just now
             self.network.ensure()  # without the namespace LXC cannot be asked about what runs in it

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lab.command import Result, run
 from lab.errors import LabError
+from lab.providers.entered import entered
 
 #: Where iproute2 keeps named network namespaces (ip-netns(8)).
 NETNS_FOLDER = Path("/run/netns")
@@ -68,15 +69,27 @@ class NetworkNamespace:
             return []
         return [int(pid) for pid in run(["ip", "netns", "pids", self.name]).check().stdout.split()]
 
+    def entered(self) -> list[str]:
+        """What people run inside through ``./inv enter``, in words."""
+        return entered(self.pids())
+
     def end(self, pids: Sequence[int]) -> None:
         """Kill processes that live inside. Raises LabError, before any is, when this program is one of them."""
         if os.getpid() in pids:
             raise LabError("this command runs inside the lab's network", "leave the shell of ./inv enter first")
         for pid in pids:
             try:
-                os.kill(pid, signal.SIGKILL)
+                # A handle on this very process: since the listing its number may have been given away.
+                handle = os.pidfd_open(pid)
             except ProcessLookupError:
-                continue  # it ended by itself between the listing and now
+                continue  # it has ended by itself
+            try:
+                if self._holds(pid):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            finally:
+                os.close(handle)
 
     def remove(self) -> bool:
         """End what still runs inside, then remove the namespace with all in it; False when there was none."""
@@ -87,6 +100,13 @@ class NetworkNamespace:
         self.end(self.pids())
         run(["ip", "netns", "delete", self.name]).check()
         return True
+
+    def _holds(self, pid: int) -> bool:
+        """Does the process live in the namespace?"""
+        try:
+            return os.path.samestat(Path(f"/proc/{pid}/ns/net").stat(), self.path.stat())
+        except OSError:
+            return False
 
     def _ip(self, *args: str) -> Result:
         return run(["ip", "-n", self.name, *args])

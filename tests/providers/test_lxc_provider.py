@@ -203,6 +203,22 @@ def test_what_a_killed_up_left_at_work_is_ended_before_anything_is_removed(provi
             os.killpg(stray.pid, signal.SIGKILL)
 
 
+def test_who_is_in_the_labs_network_is_told_before_it_is_gone(provider: LxcProvider) -> None:
+    provider.prepare(lambda line: None)
+    argv = [*provider.enter(), "sleep", "300"]
+    person = subprocess.Popen(argv, env={**os.environ, "HALAB": "ptest"}, start_new_session=True)
+    try:
+        inside = [f"sleep of ./inv enter (process {person.pid})"]
+        wait_for("it to be inside", provider.network.entered, lambda found: found == inside, seconds=5)
+        told: list[str] = []
+        removed = provider.remove_all(told.append)
+        assert person.wait(5) == -signal.SIGKILL
+        assert told == [f"ended {inside[0]}", *(f"removed {line}" for line in removed)]
+    finally:
+        person.kill()
+        person.wait()
+
+
 def test_a_paused_machine_is_removed_too(provider: LxcProvider) -> None:
     provider.prepare(lambda line: None)
     place(provider, "m1")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
+import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Interface
@@ -18,6 +21,9 @@ from lab.providers.namespace import BRIDGE, NetworkNamespace
 from lab.waiting import wait_for
 
 pytestmark = needs.root
+
+#: A number that no process has: the kernel gives none above this (proc(5), pid_max).
+NOBODY = 2**22
 
 #: An address kept for documentation (RFC 5737).
 HOST = IPv4Interface("192.0.2.1/24")
@@ -114,6 +120,46 @@ def test_removal_ends_what_runs_inside(network: NetworkNamespace) -> None:
     assert network.remove()
     wait_for("its end", lambda: inside.alive, lambda alive: not alive, seconds=5)
     inside.stop()
+
+
+def test_a_number_that_another_process_has_by_now_ends_nobody(network: NetworkNamespace) -> None:
+    """Between the listing and the signal a process may end, and its number be given to one of the host's."""
+    network.ensure()
+    outside = subprocess.Popen(["sleep", "300"])
+    inside = subprocess.Popen([*network.enter(), "sleep", "300"])
+    try:
+        wait_for("the process in the namespace", lambda: sleepers(network), bool, seconds=5)
+        network.end([outside.pid, NOBODY, inside.pid])
+        assert inside.wait(5) == -signal.SIGKILL
+        assert outside.poll() is None
+    finally:
+        for process in (outside, inside):
+            process.kill()
+            process.wait()
+
+
+def test_what_people_have_entered_is_told_as_they_know_it(network: NetworkNamespace) -> None:
+    network.ensure()
+    assert network.entered() == []
+    marked = {**os.environ, "HALAB": "ha"}
+    shell = [*network.enter(), "sh", "-c", "echo ready; sleep 300; true"]
+    terminal, end = pty.openpty()
+    with subprocess.Popen(shell, stdin=end, stdout=subprocess.PIPE, env=marked, start_new_session=True) as person:
+        other = subprocess.Popen([*network.enter(), "sleep", "300"], env={**os.environ, "HALAB": ""})
+        try:
+            assert person.stdout is not None
+            person.stdout.readline()
+            wait_for("all of them", lambda: sleepers(network), lambda found: len(found) == 2, seconds=5)
+            (told,) = network.entered()
+            assert told == f"sh of ./inv enter (process {person.pid}, {os.ttyname(end)})"
+            network.end(network.pids())
+            assert network.entered() == []
+        finally:
+            person.kill()
+            other.kill()
+            other.wait()
+            os.close(terminal)
+            os.close(end)
 
 
 def sleepers(network: NetworkNamespace) -> list[int]:

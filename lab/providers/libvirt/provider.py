@@ -159,7 +159,10 @@ class LibvirtProvider:
             removed = self._purge_private(sink)
         else:
             removed = leftovers.purge_at(self.daemon, self.virtual.identity)
+        people = self.daemon.network.entered() if isinstance(self.daemon, PrivateDaemon) else []
         removed += self.daemon.remove()
+        for line in people:
+            sink(f"ended {line}")
         notes = self._notes().folder
         if notes.exists():
             shutil.rmtree(notes)
