@@ -198,6 +198,20 @@ class Timeouts(Section):
     )
 
 
+class TcpKeepalive(Section):
+    """Probes on silent streams to apiservers: a machine that vanished refuses nothing, and holds them for hours."""
+
+    enabled: Annotated[bool, flag()] = Field(default=True, description="probe at all?")
+    idle: Annotated[int, whole(1, 3600, "seconds")] = Field(default=5, description="silence until the first probe")
+    interval: Annotated[int, whole(1, 3600, "seconds")] = Field(default=1, description="seconds between two probes")
+    count: Annotated[int, whole(1, 100)] = Field(default=3, description="unanswered probes until the stream is ended")
+
+    @property
+    def dead_after(self) -> int:
+        """Seconds after which a stream to a machine that answers nothing has ended, however much was sent to it."""
+        return self.idle + self.interval * self.count
+
+
 class BackendCheck(Section):
     """How haproxy finds out which apiservers are well."""
 
@@ -222,6 +236,9 @@ class Haproxy(Section):
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="all in seconds")
     check: BackendCheck = Field(default_factory=BackendCheck, description="health checks of the apiservers")
+    tcp_keepalive: TcpKeepalive = Field(
+        default_factory=TcpKeepalive, description="how a stream to a dead apiserver is noticed"
+    )
 
 
 class Audit(Section):

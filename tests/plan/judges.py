@@ -15,6 +15,7 @@ NAMESPACE = """
 set -euo pipefail
 for name in eth0 eth1; do ip link add "$name" type bridge; ip link set "$name" up; done
 ip link set lo up
+mount -t proc none /proc
 mount -t tmpfs none /run; mkdir /run/halab /run/haproxy /run/package
 # Since 2.3 (Debian 13) keepalived says nothing good without this file of its package.
 find /etc/keepalived -name '*.config-opts' -exec cp {} /run/package/ ';'

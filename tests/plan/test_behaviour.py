@@ -20,10 +20,13 @@ EARLY_RESET = """
 int connect(int socket, const struct sockaddr *address, socklen_t length) { errno = ECONNRESET; return -1; }
 """
 
-#: Seconds within which haproxy must have begun to listen, or to take a backend in.
+#: Seconds within which haproxy must have begun to listen, or to take a backend in. One that is made to hang may still
+#: close a connection until its last thread stands.
 WAIT = """
 until_true() { for _ in $(seq 100); do if "$@"; then return 0; fi; sleep 0.05; done; echo "never: $*"; exit 1; }
 listens() { [ -n "$(ss -Hnlt "sport = :$1")" ]; }
+stands() { ! cat /proc/"$1"/task/*/stat | grep -qv '^[0-9]* (haproxy) T '; }
+hang() { kill -STOP "$1"; until_true stands "$1"; }
 """
 
 
@@ -49,7 +52,7 @@ def test_the_truth_check_tells_alive_from_gone_and_from_hung_without_any_backend
     haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
     until_true ./haproxy-alive 2> /dev/null
     tell "$1" running:
-    kill -STOP "$(cat /run/haproxy.pid)"
+    hang "$(cat /run/haproxy.pid)"
     tell "$1" hung:
     kill -CONT "$(cat /run/haproxy.pid)"
     tell "$1" resumed:
@@ -126,6 +129,65 @@ def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> 
     assert done.stdout.splitlines() == ["client waits", "alive"], done.stderr
 
 
+#: Holds as many connections open as haproxy lets in, and one more that it does not; prints how that one fares.
+CROWD = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+held = []
+for _ in range(int(sys.argv[1])):
+    held.append(socket.create_connection(("10.21.0.11", 16443)))
+    assert held[-1].recv(1) == b"x", "let in, and served"
+with socket.create_connection(("10.21.0.11", 16443)) as late:
+    late.settimeout(1)
+    try:
+        print("one more:", late.recv(1) or "turned away", flush=True)
+    except TimeoutError:
+        print("one more: waits", flush=True)
+sys.stdin.read()
+"""
+
+#: An apiserver that greets and then says no more.
+GREETER = """
+import resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (20000, 20000))
+server, held = socket.create_server(("10.21.0.11", 6443), backlog=4096), []
+while True:
+    held.append(server.accept()[0])
+    held[-1].sendall(b"x")
+"""
+
+
+def test_a_haproxy_with_all_the_connections_that_it_may_have_is_alive(tmp_path: Path) -> None:
+    needs.programs("haproxy", "python3")
+    text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
+    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
+        if path.startswith("nodes/m1/"):
+            (tmp_path / Path(path).name).write_text(file.content)
+            (tmp_path / Path(path).name).chmod(file.mode)
+    (tmp_path / "crowd.py").write_text(CROWD)
+    (tmp_path / "greeter.py").write_text(GREETER)
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    ulimit -n 20000
+    ip address add 10.21.0.11/32 dev lo
+    python3 greeter.py &
+    until_true listens 6443
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    until_true ./haproxy-alive 2> /dev/null
+    coproc crowd { python3 crowd.py 4000; }
+    read -r said <&"${crowd[0]}"; echo "$said"
+    for _ in 1 2 3; do if ./haproxy-alive; then echo alive; else echo 'not alive'; fi; done
+    hang "$(cat /run/haproxy.pid)"
+    if ./haproxy-alive; then echo 'hung: alive'; else echo 'hung: not alive'; fi
+    kill -KILL "$(cat /run/haproxy.pid)" %1
+    """
+    )
+    done = in_namespace(script, str(tmp_path), seconds=120)
+    assert done.stdout.splitlines() == ["one more: waits", "alive", "alive", "alive", "hung: not alive"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("test", "hung"), [("listening", "alive"), ("answers", "not alive"), ("apiserver", "not alive")]
 )
@@ -148,7 +210,7 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
     haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
     until_true listens 16443
     tell running:
-    kill -STOP "$(cat /run/haproxy.pid)"
+    hang "$(cat /run/haproxy.pid)"
     tell hung:
     """
     )

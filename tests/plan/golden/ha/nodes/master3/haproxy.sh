@@ -98,7 +98,8 @@ global
     user haproxy
     group haproxy
     chroot /var/lib/haproxy
-    maxconn 4000
+    # A hundred more than the frontend has: the truth check is let in even when clients have taken all of theirs.
+    maxconn 4100
     # `show stat` and friends, for root and haproxy's group only; there is no stats page.
     stats socket /run/haproxy/admin.sock mode 660 level admin
     stats timeout 30s
@@ -122,19 +123,30 @@ defaults
 
 frontend kubernetes
     bind *:16443
-    # keepalived's truth check knocks at 127.0.0.127: haproxy itself closes at once, whatever its backends do.
-    tcp-request connection reject if { dst 127.0.0.127 }
+    maxconn 4000
     default_backend apiservers
+
+# keepalived's truth check knocks here: haproxy closes at once, whatever its backends do and however many clients wait.
+frontend alive
+    bind 127.0.0.127:16443
+    tcp-request connection reject
 
 backend apiservers
     balance roundrobin
     option httpchk GET /readyz
     http-check expect status 200
     option log-health-checks
+    # A machine that vanished refuses nothing: silent streams to it are probed, and end 8 s after its last word.
+    # (`on-marked-down shutdown-sessions` ends every stream when an election of etcd turns /readyz red for a moment.)
+    option srvtcpka
+    srvtcpka-idle 5s
+    srvtcpka-intvl 1s
+    srvtcpka-cnt 3
+    # tcp-ut is the same for data on its way, which the kernel repeats for a quarter of an hour. (As default it does nothing in 2.6.)
     default-server check check-ssl verify none inter 200ms fall 2 rise 2
-    server master1 10.21.0.11:6443
-    server master2 10.21.0.12:6443
-    server master3 10.21.0.13:6443
+    server master1 10.21.0.11:6443 tcp-ut 8s
+    server master2 10.21.0.12:6443 tcp-ut 8s
+    server master3 10.21.0.13:6443 tcp-ut 8s
 EOF
 # Judged before it replaces the one in use.
 haproxy -c -q -f "$config"
