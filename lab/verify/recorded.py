@@ -182,6 +182,11 @@ class Recorded:
         """When a phase began; None when it never did."""
         return next((float(r["t"]) for r in self.of("phase") if r["name"] == name), None)
 
+    @property
+    def begun(self) -> bool:
+        """Did the case come to what it does, beyond waiting for the steady state?"""
+        return any(self.phase(name) is not None for name in ("fault", "requests"))
+
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The client's connections in the order of their starts."""

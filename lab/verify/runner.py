@@ -185,6 +185,8 @@ def _steady(stage: Stage, case: Case) -> bool:
         if doubts[0].reason.partition(":")[0] != told:
             told = doubts[0].reason.partition(":")[0]
             stage.tell(f"waiting for the steady state, {SETTLE:.0f} s at most: {doubts[0].reason}")
+    if doubts:
+        stage.watch(stage.view.pace.patience)  # what meets with silence is recorded when its patience is over
     for doubt in doubts:
         stage.history.add("note", text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}")
     return not doubts

@@ -67,6 +67,24 @@ class TestVerify:
         others = ("--all-namespaces", "--selector", "tier!=control-plane,k8s-app!=kube-proxy", "--output", "name")
         until(lambda: lab.inv("kubectl", "get", "pods", *others).out, lambda pods: pods == "", "no pods", 60)
 
+    def test_a_lab_in_which_two_hold_the_vip_from_the_start_fails_before_anything_is_broken(self, lab: Shared) -> None:
+        lab.healthy()
+        other = next(node for node in reversed(TOPOLOGY.ranked) if node.name != lab.holder)
+        device = f"$(ip -o -4 address show to {other.address} | awk '{{print $2}}')"
+        try:
+            lab.inv.on(other.name, f"ip address add {TOPOLOGY.vip}/32 dev {device}")
+            lab.inv("verify", "--case", "haproxy-stop", seconds=300, status=1)
+        finally:
+            lab.inv.on(other.name, f"ip address del {TOPOLOGY.vip}/32 dev {device}")
+        run = lab.inv.runs("verify")[-1]
+        (case,) = json.loads((run / "verdict.json").read_text())["cases"]
+        found = {check["check"]: (check["outcome"], check["reason"]) for check in case["verdicts"]}
+        holders = " and ".join(sorted([TOPOLOGY.ranked[0].name, other.name]))
+        assert found["steady-holder"] == ("fail", f"not steady: {holders} held it all the time")
+        assert found["outage"] == ("unknown", f"nothing was done: not steady: {holders} held it all the time")
+        assert '"kind":"fault"' not in (run / "history.jsonl").read_text()
+        lab.healthy()
+
     def test_a_lab_that_cannot_fail_over_fails(self, lab: Shared) -> None:
         lab.healthy()
         others = [name for name in lab.masters if name != lab.holder]

@@ -84,11 +84,13 @@ def _fault(fault: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _connections(scenario: dict[str, Any], until: float) -> Iterator[dict[str, Any]]:
     rate = scenario.get("rate", 50)
-    for number in range(-rate, int(until * rate)):
+    for number in range(int(scenario.get("since", -1) * rate), int(until * rate)):
         at = number / rate
         if any(start <= at < end for start, end in scenario.get("missing", [])):
             continue
         outcome, latency = "ok", 0.008
+        if (every := scenario.get("every")) and number % int(every[0] * rate) == 0:
+            outcome, latency = every[1:]
         for start, end, what, took in scenario.get("failing", []):
             if start <= at < end:
                 outcome, latency = what, took
@@ -102,7 +104,8 @@ def _looks(scenario: dict[str, Any], node: str, until: float) -> Iterator[dict[s
     changes = scenario["holders"].get(node, [])
     unseen = scenario.get("unseen", {}).get(node, [])
     starved = scenario.get("starved", {}).get(node, [])
-    beats = [round(-1 + number * BEAT + 0.037, 3) for number in range(int((until + 1.5) / BEAT))]
+    since = scenario.get("since", -1)
+    beats = [round(since + number * BEAT + 0.037, 3) for number in range(int((until + 0.5 - since) / BEAT))]
     moments = sorted([*((at, "change") for at, _ in changes), *((at, "beat") for at in beats)])
     caught_up: set[float] = set()
     for at, why in moments:

@@ -27,9 +27,9 @@ from tests.verify.test_ledger import FakeFault
 
 
 class FakeProbes:
-    """Tells fifty good connections a second and that the first master holds the VIP; ``failing`` makes them fail."""
+    """Tells fifty good connections a second and that the first master holds the VIP; ``failing`` is how they fail."""
 
-    failing = False
+    failing = ""
 
     def __init__(self, view: Any, history: Any) -> None:
         self.history, self.ended = history, threading.Event()
@@ -45,8 +45,11 @@ class FakeProbes:
         number, begin = 0, time.time()
         while not self.ended.wait(max(0.0, begin + number / 50 - time.time())):
             at = begin + number / 50
-            outcome = "refused" if self.failing else "ok"
-            self.history.add("probe", source="worker1", t=at, latency=0.001, late=0.0, outcome=outcome)
+            if self.failing.startswith("timeout"):  # told when its patience is over, 50 connections later
+                self.history.add("probe", source="worker1", t=at - 1.0, latency=1.0, late=0.0, outcome=self.failing)
+            else:
+                outcome = self.failing or "ok"
+                self.history.add("probe", source="worker1", t=at, latency=0.001, late=0.0, outcome=outcome)
             if number % 5 == 0:
                 for node, holds in (("master1", True), ("master2", False)):
                     self.history.add("holder", source=node, t=at, holds=holds, why="beat", late=0.0)
@@ -107,10 +110,20 @@ def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkey
 
 
 def test_no_fault_is_made_in_an_unsteady_lab(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeProbes, "failing", True)
+    monkeypatch.setattr(FakeProbes, "failing", "refused")
     done, said = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch))
-    assert done.outcome is Outcome.UNKNOWN
+    assert done.outcome is Outcome.FAIL, "not one connection was answered"
+    assert done.cases[0].reason.startswith("not steady: none of ")
     assert any("waiting for the steady state" in line for line in said)
+
+
+def test_a_lab_that_is_silent_from_the_start_is_watched_until_that_is_known(
+    view: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProbes, "failing", "timeout at connect")
+    done, _ = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch))
+    assert done.outcome is Outcome.FAIL
+    assert "was answered: " in done.cases[0].reason and "timeout at connect" in done.cases[0].reason
 
 
 def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:

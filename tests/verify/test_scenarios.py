@@ -37,11 +37,44 @@ def test_a_move_that_failed_says_who_did_not_and_who_did(name: str, reason: str,
     assert reason in [verdict.reason for verdict in found.verdicts if verdict.check == "moved"]
 
 
+@pytest.mark.parametrize(
+    ("name", "measured", "reason"),
+    [
+        (
+            "every connection ends in a TLS error",
+            "0 of 100 connections succeeded",
+            "not steady: none of 100 connections was answered: 100 × tls wrong_version_number",
+        ),
+        (
+            "a few fail before the case, and nothing is done",
+            "95 of 100 connections succeeded",
+            "not steady: 5 × refused",
+        ),
+        ("two hold it from the start", "master1 and master2", "not steady: master1 and master2 held it all the time"),
+    ],
+)
+def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
+    name: str, measured: str, reason: str, tmp_path: Path
+) -> None:
+    given = next(given for title, given, _ in ALL if name in title)
+    (found,) = judge(scenario.write(given, tmp_path))
+    assert (found.measured, found.reason) == (measured, reason)
+    others = {v.reason for v in found.verdicts if v.outcome is Outcome.UNKNOWN and v.reason != reason}
+    assert others == {f"nothing was done: {reason}"}
+
+
+def test_a_case_that_broke_off_before_it_began_says_why(tmp_path: Path) -> None:
+    given = {**scenario.base("powercut"), "fault": None, "phases": {"end": 0}, "broken_off": ["it needs a cluster"]}
+    (found,) = judge(scenario.write(given, tmp_path))
+    assert found.reason == "it needs a cluster"
+    assert {v.reason for v in found.verdicts[1:]} == {"nothing was done: it needs a cluster"}
+
+
 def test_every_check_is_seen_in_every_outcome_it_has() -> None:
-    """A check that cannot fail is a defect; those of the steady state can only doubt."""
+    """A check that cannot fail is a defect; who scheduled a pod is known or it is not."""
     checks = {check.name for case in CASES.values() for check in case.checks}
     seen = {(check, outcome) for _, _, expected in ALL for check, outcome in expected.items()}
-    only_doubt = {"steady-client", "steady-answers", "steady-holder", "scheduled"}
+    only_doubt = {"scheduled"}
     wanted = {(check, str(o)) for check in checks for o in Outcome if o is not Outcome.FAIL or check not in only_doubt}
     assert wanted - seen == set()
 

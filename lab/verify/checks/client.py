@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.verify import outage
+from lab.verify import outage, starvation
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.pace import Pace
 from lab.verify.recorded import Connection, Recorded
@@ -13,9 +13,15 @@ from lab.verify.verdict import Outcome, Verdict
 #: Part of the connections started in the steady state below which nothing can be said.
 FEW = 0.2
 
+#: Seconds of an outage that are no hiccup: half of what a lab is given to become steady.
+LASTING = 30.0
+
 
 def steady_client(recorded: Recorded) -> Verdict:
-    """Before the fault every connection must succeed; otherwise nothing that follows means anything."""
+    """Before the fault every connection must succeed; otherwise nothing that follows means anything.
+
+    A lab that is seen not to serve at all is broken, and not only unfit for the case: *fail*.
+    """
     name, promised = "steady-client", "every connection succeeds"
     start = recorded.phase("steady")
     if start is None:
@@ -29,10 +35,10 @@ def steady_client(recorded: Recorded) -> Verdict:
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections succeeded"
     if rate < recorded.pace.least:
         return Verdict(name, Outcome.UNKNOWN, measured, promised, too_few(rate, recorded.pace))
+    if broken := _broken(recorded, seen, start):
+        return Verdict(name, Outcome.FAIL, measured, promised, f"not steady: {broken}")
     if bad:
-        return Verdict(
-            name, Outcome.UNKNOWN, measured, promised, f"not steady before the fault: {failures(bad, recorded.pace)}"
-        )
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady: {failures(bad, recorded.pace)}")
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
 
 
@@ -46,10 +52,31 @@ def steady_answers(recorded: Recorded) -> Verdict:
     seen = outage.between(recorded.connections, start, end)
     bad = [connection for connection in seen if outage.broken(connection)]
     measured = f"{len(seen) - len(bad)} of {len(seen)} connections answered"
-    if bad or len(seen) < FEW * recorded.pace.rate * (end - start):
-        reason = failures(bad, recorded.pace) if bad else "too few to tell"
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady before the case: {reason}")
+    if len(seen) < FEW * recorded.pace.rate * (end - start):
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, "not steady: too few to tell")
+    if broken := _broken(recorded, seen, start):
+        return Verdict(name, Outcome.FAIL, measured, promised, f"not steady: {broken}")
+    if bad:
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady: {failures(bad, recorded.pace)}")
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before")
+
+
+def _broken(recorded: Recorded, seen: Sequence[Connection], start: float) -> str:
+    """Why these connections of the steady state, which began at ``start``, prove a broken lab; "" when they do not.
+
+    None of them was answered; or an outage of at least LASTING seconds reaches into them. What load explains proves
+    nothing.
+    """
+    before = [c for c in recorded.connections if not seen or c.start <= seen[-1].start]
+    reaching = [o for o in outage.outages(before, outage.broken) if o.end > start and o.seconds >= LASTING]
+    bad = [c for c in seen if outage.broken(c)]
+    lost = bad if len(bad) == len(seen) else reaching[-1].failed if reaching else ()
+    if not lost or starvation.explained(recorded, lost, starvation.waits(recorded)) is not None:
+        return ""
+    kinds = failures(lost, recorded.pace)
+    if len(bad) == len(seen):
+        return f"none of {len(seen)} connections was answered: {kinds}"
+    return f"for {shown(reaching[-1].seconds)} no second without a failed connection: {kinds}"
 
 
 def _end_of_steady(recorded: Recorded) -> float:

@@ -29,7 +29,10 @@ def _blindness(gaps: Sequence[Blind]) -> str:
 
 
 def steady_holder(recorded: Recorded) -> Verdict:
-    """Before the fault the best master by priority must hold the VIP, alone."""
+    """Before the fault the best master by priority must hold the VIP, alone.
+
+    Where several held it all the time, or nobody did, the lab is broken, and not only unfit for the case: *fail*.
+    """
     name = "steady-holder"
     best = recorded.ranking[0] if recorded.ranking else ""
     promised = f"{best} alone" if recorded.preempts else "one alone"
@@ -46,10 +49,24 @@ def steady_holder(recorded: Recorded) -> Verdict:
     right = {best} if recorded.preempts else set(seen[0])
     wrong = [holders for holders in seen if holders != right or len(holders) != 1]
     if wrong:
-        return Verdict(
-            name, Outcome.UNKNOWN, measured, promised, f"not steady before the fault: {_names(wrong[0])} held it"
-        )
+        proven = _all_the_time(recorded, start, end)
+        holders = measured if proven else _names(wrong[0])
+        reason = f"not steady: {holders} held it" + (" all the time" if proven else "")
+        return Verdict(name, Outcome.FAIL if proven else Outcome.UNKNOWN, measured, promised, reason)
     return Verdict(name, Outcome.PASS, measured, promised, "the VIP was where its priorities put it")
+
+
+def _all_the_time(recorded: Recorded, start: float, end: float) -> bool:
+    """Is it certain that several held the VIP, or nobody, for all of this time, and for longer than any move takes?"""
+    looks = [recorded.seen(node) for node in recorded.ranking]
+    first = max((seen[0].at for seen in looks if seen), default=start)
+    held, promise = holding.holds(recorded, end), recorded.promised
+    move = max(promise.gap, promise.lost) if promise else 0.0
+    runs = (
+        _longest(holding.surely(held), (min(first, start), end), several=True),
+        _longest(holding.possibly(held), (min(first, start), end), several=False),
+    )
+    return any(run.start <= start and run.end >= end and run.length > move for run in runs)
 
 
 def _names(holders: frozenset[str]) -> str:
