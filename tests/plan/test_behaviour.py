@@ -301,3 +301,50 @@ EOF
     )
     done = in_namespace(script, str(tmp_path))
     assert done.stdout.splitlines() == ["up", "200", "404"], done.stderr
+
+
+#: master2, and on its network a stranger who says what master1 would say, under an address that nobody knows.
+STRANGER = """
+cd "$1"
+ip link delete eth0
+ip netns add stranger
+ip link add eth0 type veth peer name eth0 netns stranger
+ip address add 10.21.0.12/24 dev eth0
+ip link set eth0 up
+ip -n stranger address add 10.21.0.66/24 dev eth0
+ip -n stranger link set eth0 up
+echo 0 > /run/halab/haproxy-down
+guard() { keepalived --vrrp --dont-fork --log-console --use-file "$1" --pid "/run/$1.pid" --vrrp_pid "/run/$1.vrrp"; }
+holds() { [[ $(ip "$@" -o address show dev eth0) = *" 10.21.0.100/32 "* ]]; }
+guard master2.conf > master2.log 2>&1 &
+until_true holds
+export -f guard
+ip netns exec stranger bash -c 'guard stranger.conf' > stranger.log 2>&1 &
+until_true holds -n stranger
+# An advertisement comes every 0.2 s: ten of them.
+kept=yes
+for _ in $(seq 40); do holds || { kept=no; break; }; sleep 0.05; done
+echo "kept: $kept"
+kill %1 %2
+wait
+"""
+
+
+@needs.root
+@pytest.mark.parametrize(("heeds", "kept"), [("peers", "yes"), ("anybody", "no")])
+def test_a_master_heeds_its_peers_and_nobody_else(heeds: str, kept: str, tmp_path: Path) -> None:
+    """Whoever reaches a master's network could have it give the VIP up, and take its place."""
+    needs.programs("keepalived", "ip")
+    definition = (
+        "nodes: [{name: m1, role: master}, {name: m2, role: master}]\nkeepalived: {hang_check: {enabled: false}}\n"
+    )
+    files = render(derive(parse(definition), driver=""), site(), vagrantfile=False)
+    one, two = (files[f"nodes/{name}/keepalived.conf"].content for name in ("m1", "m2"))
+    stranger = one.replace("10.21.0.11", "10.21.0.66")
+    assert stranger != one
+    if heeds == "anybody":  # so the stranger is heard at all
+        two = two.replace("    check_unicast_src\n", "")
+    (tmp_path / "master2.conf").write_text(two)
+    (tmp_path / "stranger.conf").write_text(stranger)
+    done = in_namespace(WAIT + STRANGER, str(tmp_path))
+    assert done.stdout.splitlines() == [f"kept: {kept}"], (tmp_path / "master2.log").read_text() + done.stderr

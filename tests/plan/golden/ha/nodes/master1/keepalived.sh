@@ -145,7 +145,8 @@ vrrp_instance kubernetes {
     virtual_router_id 51
     priority 254
     advert_int 0.2
-    # Multicast is often filtered: each peer is told by itself.
+    # Multicast is often filtered: each peer is told by itself. Nobody else's word counts.
+    check_unicast_src
     unicast_src_ip 10.21.0.11
     unicast_peer {
         10.21.0.12
