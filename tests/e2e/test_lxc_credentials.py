@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import tarfile
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,10 @@ pytestmark = pytest.mark.live
 
 #: Where a lab's programs could leave something on the host (the clone's own folder besides).
 PLACES = ("/var/lib/lxc", "/run", "/tmp", "/var/tmp", "/dev/shm", "/var/log", str(Cache.default().root))
+
+
+#: What mint.sh gives a join, and a second in which the token and its Secret are made.
+LONGEST_TOKEN = timedelta(minutes=15, seconds=1)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +87,18 @@ class TestSecrets:
             assert seen > 100
             found += [f"{node}: {name}" for name in open_files]
         assert found == []
+
+    def test_no_token_lets_anybody_join_for_longer_than_a_join_takes(self, lab: Shared) -> None:
+        """init makes one by itself, of a day; each join has one of its own (mint.sh)."""
+        listed = lab.inv("kubectl", "get", "secrets", "--namespace", "kube-system", "--output", "json").json()
+        lives = {}
+        for item in listed["items"]:
+            fields = {name: base64.b64decode(value).decode() for name, value in item.get("data", {}).items()}
+            if fields.get("usage-bootstrap-authentication") == "true":
+                made = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+                assert "expiration" in fields, f"{item['metadata']['name']} never ends"
+                lives[item["metadata"]["name"]] = datetime.fromisoformat(fields["expiration"]) - made
+        assert {name: life for name, life in lives.items() if life > LONGEST_TOKEN} == {}
 
     def test_the_search_would_find_them(self, lab: Shared, tmp_path: Path) -> None:
         secrets = secrets_of(lab.inv, lab.watcher.handed)

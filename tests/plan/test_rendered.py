@@ -160,6 +160,13 @@ def test_kubelet_and_runtime_agree_on_who_makes_control_groups(cgroups: str, kub
         assert f"SystemdCgroup = {runtime}\n" in files[f"nodes/{node.name}/config.toml"].content
 
 
+def test_no_join_credential_is_made_before_one_is_minted() -> None:
+    """Left alone, init makes a token of its own, and whoever finds it may join for a day."""
+    init = YAML(typ="safe").load_all(rendered("ha")["nodes/master1/kubeadm-init.yaml"].content)
+    tokens = [part.get("bootstrapTokens") for part in init if part["kind"] == "InitConfiguration"]
+    assert tokens == [[{"ttl": "1s"}]]
+
+
 def test_only_masters_balance_load() -> None:
     paths = rendered("other-names")
     assert "nodes/beta-2/keepalived.sh" in paths

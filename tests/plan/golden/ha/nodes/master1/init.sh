@@ -99,6 +99,8 @@ mkdir -p /var/lib/halab
 put /etc/kubernetes/lab/kubeadm-init.yaml 0600 <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: InitConfiguration
+# kubeadm makes a token whatever it is told, for a day when it is told nothing. Each join is given one of its own.
+bootstrapTokens: [{ttl: 1s}]
 localAPIEndpoint:
   advertiseAddress: 10.21.0.11
   bindPort: 6443
