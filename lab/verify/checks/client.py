@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.verify import outage, starvation
+from lab.verify import outage
 from lab.verify.checks import Check, shown, unknown
+from lab.verify.load import Load
 from lab.verify.pace import Pace
 from lab.verify.recorded import Connection, Recorded
 from lab.verify.verdict import Outcome, Verdict
@@ -71,7 +72,7 @@ def _broken(recorded: Recorded, seen: Sequence[Connection], start: float) -> str
     reaching = [o for o in outage.outages(before, outage.broken) if o.end > start and o.seconds >= LASTING]
     bad = [c for c in seen if outage.broken(c)]
     lost = bad if len(bad) == len(seen) else reaching[-1].failed if reaching else ()
-    if not lost or starvation.explained(recorded, lost, starvation.waits(recorded)) is not None:
+    if not lost or Load(recorded).explains(lost):
         return ""
     kinds = failures(lost, recorded.pace)
     if len(bad) == len(seen):

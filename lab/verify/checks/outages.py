@@ -11,9 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lab.verify import holding, outage, starvation
+from lab.verify import holding, outage
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.checks.client import failures, too_few
+from lab.verify.load import Load
 from lab.verify.outage import CLEAN, Outage
 from lab.verify.pace import Pace
 from lab.verify.recorded import Applied, Connection, Promised, Recorded
@@ -69,8 +70,8 @@ def on_the_way_back(recorded: Recorded, promise: Promised, since: float, until: 
     """
     seen = outage.between(outage.excused(recorded.connections), since, until)
     found = outage.outages(seen, outage.broken, until)
-    known = starvation.waits(recorded)
-    lasting = [o for o in found if starvation.explained(recorded, o.failed, known) is None]
+    load = Load(recorded)
+    lasting = [o for o in found if not load.explains(o.failed)]
     moves = max(lasting, key=lambda o: o.seconds, default=None) if promise.failback != 0.0 else None
     return _parted(seen, moves, [o for o in found if o is not moves])
 
@@ -178,7 +179,7 @@ def _stood_still(recorded: Recorded, part: Suffered, limit: float, moments: Sequ
 def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None, because: str) -> Verdict:
     """What was suffered beside what was promised."""
     promised = _within(limit)
-    found, known = part.outage, starvation.waits(recorded)
+    found, load = part.outage, Load(recorded)
     if found is None and not part.further:
         reason = f"none of {len(part.seen)} connections failed" + (", but some alone" if part.alone else "")
         values = {f"{name}_s": 0.0, "failed": 0.0, "slow": 0.0}
@@ -196,15 +197,11 @@ def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None
         outcomes.append(Outcome.FAIL if found.seconds > (limit or 0.0) else Outcome.UNKNOWN)
         reasons.insert(0, "not over when this was last seen")
     for one in part.further:
-        load = starvation.explained(recorded, one.failed, known)
-        outcomes.append(Outcome.UNKNOWN if load else Outcome.FAIL)
-        reasons.append(f"{shown(one.seconds)} is one outage too many" + (f": {_load(load)}" if load else ""))
+        why = load.explains(one.failed)
+        outcomes.append(Outcome.UNKNOWN if why else Outcome.FAIL)
+        reasons.append(f"{shown(one.seconds)} is one outage too many" + (f": {why}" if why else ""))
     lengths = [f"{'' if one.over else '> '}{shown(one.seconds)}" for one in every]
     return Verdict(name, merge(outcomes), " and ".join(lengths), promised, "; ".join(reasons), values)
-
-
-def _load(wait: starvation.Wait) -> str:
-    return f"{wait.source} waited {shown(wait.end - wait.start)} for a processor then"
 
 
 def losses(recorded: Recorded) -> Verdict:
@@ -232,13 +229,13 @@ def losses(recorded: Recorded) -> Verdict:
     values = {"losses": float(len(alone))}
     if not alone:
         return Verdict(name, Outcome.PASS, measured, promised, "nothing was lost besides the outages", values)
-    known = starvation.waits(recorded)
-    loads = [starvation.explained(recorded, [connection], known) for connection in alone]
-    own = [c for c, load in zip(alone, loads, strict=True) if load is None and outage.broken(c)]
+    load = Load(recorded)
+    whys = [load.explains([connection]) for connection in alone]
+    own = [c for c, why in zip(alone, whys, strict=True) if not why and outage.broken(c)]
     first = shown(alone[0].start - fault.moment)
     said = f"lost alone: {failures(alone, recorded.pace)}, the first {first} after the fault"
-    if load := next((load for load in loads if load is not None), None):
-        said += f"; {_load(load)}"
+    if why := next(filter(None, whys), ""):
+        said += f"; {why}"
     return Verdict(name, Outcome.FAIL if len(own) > ACCIDENTS else Outcome.UNKNOWN, measured, promised, said, values)
 
 
