@@ -13,6 +13,8 @@ from hosts import left_of
 from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
+from lab.verify.cases import LOADBALANCER
+
 pytestmark = [pytest.mark.live, pytest.mark.long]
 
 ODD = """
@@ -75,6 +77,21 @@ def test_other_names_addresses_port_and_networks(containers: None, tmp_path: Pat
         done = lab("verify", "--case", "haproxy-failover", "--case", "api-spread", seconds=900, status=None)
         done.expect(0)
         assert lab.up().out.count("nothing had to change") == 1
+
+
+def test_under_the_articles_settings_all_is_survived_but_a_haproxy_that_hangs(containers: None) -> None:
+    cases = [case.name for case in LOADBALANCER]
+    with made("article", FOLDER / "configs/article.yaml") as lab:
+        planned = lab("plan").out
+        assert re.search(r"haproxy-hang.*not survived", planned)
+        lab.up()
+        lab("verify", *(word for case in cases for word in ("--case", case)), seconds=1800, status=None).expect(1)
+        found = json.loads((lab.runs("verify")[-1] / "verdict.json").read_text())["cases"]
+        outcomes = {case["case"]: case["outcome"] for case in found}
+        assert outcomes == {case: "fail" if case == "haproxy-hang" else "pass" for case in cases}, found
+        (hang,) = (case for case in found if case["case"] == "haproxy-hang")
+        assert [v["check"] for v in hang["verdicts"] if v["outcome"] == "fail"] == ["outage"], hang
+        assert healthy(lab.status())
 
 
 def _pods_reach_each_other(lab: Inv) -> None:
