@@ -32,7 +32,8 @@ FINAL: Mapping[re.Pattern[str], str] = {
     ),
     re.compile(r"ControlPath too long"): "the sockets of ssh need a short path: set XDG_RUNTIME_DIR to a shorter one",
     re.compile(r"Permission denied \("): (
-        "the machine does not take Vagrant's key: ./inv destroy, then ./inv up makes it anew; a public box must have it"
+        "the machine does not take the lab's key: ./inv destroy, then ./inv up makes it anew; a public box must take "
+        "Vagrant's"
     ),
     re.compile(r"Host key verification failed"): "log in to that host by hand once, so that ssh knows its key",
     re.compile(r"^sudo: (?!unable to resolve)", re.MULTILINE): (

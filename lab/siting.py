@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab import cgroups, quoting
+from lab import cgroups, keypair, quoting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, CacheError, Entry
@@ -158,6 +158,7 @@ def _virtual_machines(
 ) -> Site:
     public = definition.machine.box
     hypervisors.refuse_unreachable(public, site.daemon, site.identity.state)
+    site = replace(site, ssh_key=keypair.ensure(site.identity.state))
     wanted = with_payload(definition, site, stage)
     payload = _payload(definition, cache, timeline, refresh=refresh) if wanted else None
     if public.name:

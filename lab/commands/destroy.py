@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from lab import console
+from lab import console, keypair
 from lab.cache import Cache
 from lab.command import LineSink
 from lab.context import find
@@ -25,6 +25,7 @@ Found = TypeVar("Found")
 #: What an ``up`` wrote that is of no use without the machines.
 MADE_BY_UP = (
     "ssh_config",
+    keypair.FILE,
     "kubeconfig",
     "founded",
     "site.json",

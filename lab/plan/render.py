@@ -24,7 +24,7 @@ from lab import quoting
 from lab.errors import LabError
 from lab.plan.site import Site
 from lab.plan.steps import STEPS, Step, steps_of
-from lab.plan.virtual import virtual_of
+from lab.plan.virtual import AUTHORIZED_KEYS, virtual_of
 from lab.topology import Topology
 
 #: The project's folder: Vagrantfile.j2 and provision/ lie in it.
@@ -115,7 +115,13 @@ def render(
     """All files of a lab, by path relative to its folder. Raises TemplateFault when a template is missing or wrong."""
     env = _shared(folder)
     files: dict[str, File] = {}
-    common = {"lab": topology, "site": site, "d": topology.definition, "virtual": virtual_of(topology, site)}
+    common = {
+        "lab": topology,
+        "site": site,
+        "d": topology.definition,
+        "virtual": virtual_of(topology, site),
+        "authorized_keys": AUTHORIZED_KEYS,
+    }
     if vagrantfile:
         names = {node.name: [step.name for step in steps_of(node, steps)] for node in topology.nodes}
         files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))

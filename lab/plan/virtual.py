@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -24,12 +25,16 @@ MANAGEMENT_PREFIX = 24
 CONSOLES = "/var/log/libvirt/qemu"
 
 
+#: Whom a machine lets in as Vagrant's user.
+AUTHORIZED_KEYS = "/home/vagrant/.ssh/authorized_keys"
+
+
 @dataclass(frozen=True)
 class Virtual:
     """One lab on one hypervisor. ``emulator`` is a program in QEMU's place ("" = the hypervisor's own choice).
 
     ``daemon`` is system, private or remote; ``management`` is the network over which Vagrant reaches the machines
-    (eth0).
+    (eth0); ``ssh_key`` the public half of the lab's own key ("" = Vagrant's).
     """
 
     identity: Identity
@@ -38,6 +43,19 @@ class Virtual:
     uri: str
     management: IPv4Network
     emulator: str = ""
+    ssh_key: str = ""
+
+    @property
+    def credential(self) -> str:
+        """What the hypervisor tells each machine at every start: the one key that it lets in, "" for Vagrant's.
+
+        systemd, from release 252 on, takes it out of the firmware's strings (systemd.io/CREDENTIALS) and writes it down
+        before sshd starts (tmpfiles.extra: systemd-tmpfiles(8), tmpfiles.d(5)).
+        """
+        if not self.ssh_key:
+            return ""
+        line = f"f+ {AUTHORIZED_KEYS} 0600 vagrant vagrant - {self.ssh_key}\\n\n"
+        return f"io.systemd.credential.binary:tmpfiles.extra={b64encode(line.encode()).decode()}"
 
     @property
     def network(self) -> str:
@@ -94,6 +112,7 @@ def virtual_of(topology: Topology, site: Site) -> Virtual | None:
         uri=site.libvirt_uri or "qemu:///system",
         management=management_subnet(site.identity, (network.subnet, network.pods, network.services)),
         emulator=site.emulator,
+        ssh_key=site.ssh_key,
     )
 
 

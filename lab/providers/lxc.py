@@ -18,7 +18,7 @@ from lab.identity import Identity
 from lab.parallel import workers
 from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
-from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
+from lab.providers.vagrant import WELL_KNOWN_KEY, LabVagrant, environment, ssh_defaults
 
 #: Where LXC keeps its containers, a folder each (lxc.system.conf(5), lxc.lxcpath).
 LXC_PATH = Path("/var/lib/lxc")
@@ -99,7 +99,7 @@ class LxcProvider:
     def ssh_config(self) -> str:
         """Known without asking: the addresses are the definition's, the key is Vagrant's own."""
         hosts = [f"Host {node}\n  HostName {address}" for node, address in self.addresses.items()]
-        return "\n".join([*hosts, ssh_defaults(self.identity.state / "vagrant" / "insecure_private_key")])
+        return "\n".join([*hosts, ssh_defaults(self.identity.state / WELL_KNOWN_KEY)])
 
     def start(self, node: str) -> None:
         """Switch a stopped machine on."""

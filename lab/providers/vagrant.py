@@ -72,13 +72,18 @@ def characters(outer: Mapping[str, str]) -> dict[str, str]:
     return {} if "utf" in named.lower() else {"LC_ALL": "C.UTF-8"}
 
 
-def ssh_defaults(key: Path) -> str:
+#: The private half of the key that every Vagrant has, where this lab's Vagrant puts it below the lab's folder.
+WELL_KNOWN_KEY = Path("vagrant/insecure_private_key")
+
+
+def ssh_defaults(*keys: Path) -> str:
     """What holds for every machine: made for a lab whose machines come, go and come back under the same address."""
     factor = patience()
+    identities = "\n".join(f"  IdentityFile {ssh_config(str(key))}" for key in keys)
     return f"""\
 Host *
   User vagrant
-  IdentityFile {ssh_config(str(key))}
+{identities}
   IdentitiesOnly yes
   StrictHostKeyChecking no
   UserKnownHostsFile /dev/null

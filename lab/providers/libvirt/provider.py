@@ -10,6 +10,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
+from lab import keypair
 from lab.command import LineSink
 from lab.contained import contained
 from lab.errors import LabError
@@ -20,7 +21,7 @@ from lab.providers.libvirt import domains, leftovers, networks, snapshots, volum
 from lab.providers.libvirt.daemon import Daemon
 from lab.providers.libvirt.leftovers import Notes
 from lab.providers.libvirt.private import PrivateDaemon
-from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
+from lab.providers.vagrant import WELL_KNOWN_KEY, LabVagrant, environment, ssh_defaults
 from lab.quoting import proxy_command
 
 #: Seconds (and missed signs of life) after which a connection to an emulated machine counts as dead.
@@ -102,8 +103,7 @@ class LibvirtProvider:
             f"Host {node}\n  HostName {self.virtual.management_address(position)}{through}{patience}"
             for position, node in enumerate(self.nodes)
         ]
-        key = self.virtual.identity.state / "vagrant" / "insecure_private_key"
-        return "\n".join([*hosts, ssh_defaults(key)])
+        return "\n".join([*hosts, ssh_defaults(*self._keys())])
 
     def start(self, node: str) -> None:
         """Switch a machine on."""
@@ -187,6 +187,12 @@ class LibvirtProvider:
 
     def _notes(self) -> Notes:
         return Notes(self.virtual.identity.state / ".vagrant")
+
+    def _keys(self) -> list[Path]:
+        """The lab's own, and Vagrant's where a machine may know no other: of a public box before its first step."""
+        own = [Path(keypair.FILE)] if self.virtual.ssh_key else []
+        known = [WELL_KNOWN_KEY] if self.box is None or not own else []
+        return [self.virtual.identity.state / key for key in own + known]
 
     def _pool_folder(self) -> Path | None:
         return self.daemon.images() if isinstance(self.daemon, PrivateDaemon) else None

@@ -42,6 +42,7 @@ BUILT = Site(
     libvirt_uri="qemu:///system",
     daemon="system",
     image="/cache/box/libvirt-0123456789abcdef/box.img",
+    ssh_key="ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==",
 )
 
 SITES = {
@@ -80,6 +81,9 @@ def test_vagrant_accepts_it(kind: str, tmp_path: Path) -> None:
     if site.payload:  # the plugin wants a folder that is handed to the machines to exist
         (tmp_path / "payload").mkdir()
         site = replace(site, payload=str(tmp_path / "payload"))
+    for key in ("ssh_key", "vagrant/insecure_private_key"):  # it wants these to exist, too
+        (tmp_path / key).parent.mkdir(exist_ok=True)
+        (tmp_path / key).touch(mode=0o600)
     write(render(derive(parse(text), site.driver), site), tmp_path)
     done = vagrant(tmp_path, "validate")
     assert done.returncode == 0, done.stdout + done.stderr

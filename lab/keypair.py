@@ -1,0 +1,30 @@
+"""The ssh key of a lab's own: made once, kept in the lab's folder, handed to machines that others could reach."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.command import run
+
+#: The private half's file in the lab's folder (the Vagrantfile names it too).
+FILE = "ssh_key"
+
+
+def ensure(folder: Path) -> str:
+    """The public half, as authorized_keys has it but for a comment: "ecdsa-sha2-nistp256 AAAA…".
+
+    The private half is made where it lacks, whole or not at all. Its kind and form are what Vagrant's ssh library reads
+    by itself (net-ssh wants a further gem for Ed25519, and for OpenSSH's own form of a file).
+    """
+    file = folder / FILE
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        new = folder / f".{FILE}.new"
+        for left in (new, new.with_name(f"{new.name}.pub")):
+            left.unlink(missing_ok=True)
+        make = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "", "-f", str(new)]
+        run(make).check("ssh-keygen comes with ssh: see ./inv doctor")
+        new.with_name(f"{new.name}.pub").unlink()
+        new.replace(file)
+    public = run(["ssh-keygen", "-y", "-f", str(file)]).check(f"{file} is damaged: ./inv destroy, then ./inv up")
+    return " ".join(public.stdout.split()[:2])
