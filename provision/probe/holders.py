@@ -102,11 +102,13 @@ def watch(address: str, beat: float, lifetime: float) -> None:
                     if value == address and now != holds:
                         holds = now
                         emit({"kind": "holder", "t": stamp, "holds": holds, "why": "change", "late": 0.0})
-            late = time.monotonic() - due
-            if late >= 0:
+            if time.monotonic() >= due:
                 holds = held(address)
-                emit({"kind": "holder", "t": time.time(), "holds": holds, "why": "beat", "late": round(late, 6)})
-                due = max(due + beat, time.monotonic())
+                # Told is how late the look was when it was over: wherever this program stood still, that is in it,
+                # or in the next one.
+                stamp, late = time.time(), time.monotonic() - due
+                emit({"kind": "holder", "t": stamp, "holds": holds, "why": "beat", "late": round(late, 6)})
+                due += beat * (int(late / beat) + 1)
 
 
 def main(address: str, beat: str, lifetime: str) -> None:

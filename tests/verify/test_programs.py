@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import needs
@@ -118,6 +119,36 @@ def test_the_watcher_tells_of_each_change_at_once() -> None:
             assert said() == (True, "beat")
         finally:
             watcher.terminate()
+
+
+def test_wherever_a_watcher_stands_still_its_next_look_says_for_how_long() -> None:
+    now, said, looked = 0.0, [], 0
+
+    def pass_by(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def select(*args: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        pass_by(args[3])
+        return [], [], []
+
+    def held(address: str) -> bool:
+        nonlocal looked
+        looked += 1
+        pass_by(0.25 if looked == 4 else 0.0)  # while it looks
+        return False
+
+    def emit(record: dict[str, Any]) -> None:
+        said.append((round(record["t"], 3), round(record["late"], 3)))
+        pass_by(0.35 if len(said) == 7 else 0.0)  # while it tells
+
+    watcher: dict[str, Any] = {"__name__": "watcher"}
+    exec(programs.text("holders"), watcher)
+    watcher["time"] = SimpleNamespace(time=lambda: now, monotonic=lambda: now)
+    watcher |= {"select": SimpleNamespace(select=select), "held": held, "emit": emit}
+    watcher["watch"]("127.0.0.1", 0.1, 1.3)
+    beats = [(0.1, 0.0), (0.2, 0.0), (0.55, 0.25), (0.6, 0.0), (0.7, 0.0), (0.8, 0.0), (1.15, 0.25), (1.2, 0.0)]
+    assert said[1:] == [*beats, (1.3, 0.0)]
 
 
 @needs.root
