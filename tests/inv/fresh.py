@@ -95,8 +95,8 @@ class Host:
         (self.folder / "cpuinfo").write_text("flags\t\t: fpu vme sse\n")
         clone = self.folder / self.name
         shutil.copytree(FOLDER / "host", clone / "host")
-        for name in ("requirements.txt", "requirements-libvirt.txt", "configs/ha.yaml"):
-            shutil.copy(FOLDER / name, clone / name)
+        for file in (*FOLDER.glob("requirements*.txt"), FOLDER / "configs/ha.yaml"):
+            shutil.copy(file, clone / file.relative_to(FOLDER))
         text = (FOLDER / "inv").read_text()
         for path, instead in (
             ("/usr/sbin/policy-rc.d", self.policy),

@@ -73,6 +73,33 @@ class TestAllThere:
         assert done.returncode == 64
         assert "Python 3.11 or later is needed (Python 3.9.2)" in done.stderr
 
+    def test_the_tests_tools_come_with_the_first_test_and_stay(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, packages=listed("python", *LXC, *LIBVIRT, "test"))
+        host.inv("up", "--provider", "lxc")
+        assert not any("requirements-test" in line for line in host.log("python"))
+        assert "installing the Python packages of requirements-test.txt" in host.inv("test", "--fast").stderr
+        made = host.log("python")
+        assert made.count("venv") == 1, "what was there stays"
+        assert "requirements-test" in made[-1]
+        host.inv("up", "-p", "lxc")
+        host.inv("test")
+        assert host.log("python") == made
+
+    def test_every_file_is_known_by_its_hash(self, tmp_path: Path) -> None:
+        host = Host(tmp_path, packages=listed("python", *LXC, *LIBVIRT, "test"))
+        host.inv("test")
+        installed = [line for line in host.log("python") if line.startswith("pip ")]
+        assert [line.rpartition("/")[2] for line in installed] == [
+            "requirements.txt",
+            "requirements-build.txt",
+            "requirements-libvirt.txt",
+            "requirements-test.txt",
+        ]
+        assert all("--require-hashes" in line for line in installed)
+        built = [line for line in installed if "--only-binary :all:" not in line]
+        assert built == [line for line in installed if "requirements-libvirt" in line]
+        assert all("--no-build-isolation" in line for line in built)
+
     def test_libvirts_bindings_come_with_the_first_lab_that_needs_them_and_stay(self, tmp_path: Path) -> None:
         host = Host(tmp_path, packages=listed("python", *LXC, *LIBVIRT))
         host.inv("up", "--provider", "lxc")
