@@ -11,10 +11,11 @@ FILE = "ssh_key"
 
 
 def ensure(folder: Path) -> str:
-    """The public half, as authorized_keys has it but for a comment: "ecdsa-sha2-nistp256 AAAA…".
+    """The public half, as authorized_keys has it but for a comment: "ssh-rsa AAAA…".
 
-    The private half is made where it lacks, whole or not at all. Its kind and form are what Vagrant's ssh library reads
-    by itself (net-ssh wants a further gem for Ed25519, and for OpenSSH's own form of a file).
+    The private half is made where it lacks, whole or not at all. Its kind and form are what Vagrant's ssh library logs
+    in with by itself (net-ssh 7.0 wants a further gem for Ed25519 and for OpenSSH's own form of a file, and ends with
+    "undefined method `fingerprint'" on an elliptic curve's).
     """
     file = folder / FILE
     if not file.is_file():
@@ -22,7 +23,7 @@ def ensure(folder: Path) -> str:
         new = folder / f".{FILE}.new"
         for left in (new, new.with_name(f"{new.name}.pub")):
             left.unlink(missing_ok=True)
-        make = ["ssh-keygen", "-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "", "-f", str(new)]
+        make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "", "-f", str(new)]
         run(make).check("ssh-keygen comes with ssh: see ./inv doctor")
         new.with_name(f"{new.name}.pub").unlink()
         new.replace(file)

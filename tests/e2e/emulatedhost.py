@@ -149,8 +149,8 @@ def emulated(root: Path, folder: Path, *, memory: int = 5120, processors: int = 
     (kernel,), (initrd,) = root.glob("boot/vmlinuz-*"), root.glob("boot/initrd.img-*")
     argv = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-nic", "none"]
     argv += ["-accel", "tcg,thread=multi,tb-size=512", "-smp", str(processors), "-m", str(memory)]
-    # With five-level page tables Linux 6.12 takes its own addresses for wrong ones here, and /proc/self/mountinfo names no
-    # mount point (seen with QEMU 7.2): no service that has mounts of its own starts.
+    # With five-level page tables Linux 6.12 takes its own addresses for wrong ones here, and /proc/self/mountinfo names
+    # no mount point (seen with QEMU 7.2): no service that has mounts of its own starts.
     argv += ["-cpu", "max,svm=off,la57=off"]
     argv += ["-kernel", str(kernel), "-initrd", str(initrd)]
     argv += ["-append", "root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog"]

@@ -19,7 +19,7 @@ from lab.plan.virtual import virtual_of
 from lab.providers import libvirt
 from lab.topology import derive
 
-KEY = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA+/="
+KEY = "ssh-rsa AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAA+/="
 OTHER = "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr well known"
 HOME = "home/vagrant/.ssh"
 

@@ -42,7 +42,7 @@ BUILT = Site(
     libvirt_uri="qemu:///system",
     daemon="system",
     image="/cache/box/libvirt-0123456789abcdef/box.img",
-    ssh_key="ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==",
+    ssh_key="ssh-rsa AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==",
 )
 
 SITES = {
