@@ -11,8 +11,10 @@ All of it happens in the main thread, the only one that Python lets handle signa
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -25,6 +27,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: The interrupt, counted from the first, that leaves open what is open.
 LEAVES = 3
+
+#: Wakes the main thread and does nothing else. (Nobody else sends it: no socket here asks for urgent data.)
+WAKE = signal.SIGURG
+
+#: Seconds after a signal at which the main thread is woken once more, one after the other.
+AGAIN = (0.05, 0.2, 1.0)
 
 #: Seconds for what was said to reach the terminal before the program ends.
 SAID = 2.0
@@ -120,6 +128,20 @@ class _Process:
         if text := told(word, list(dict.fromkeys(one for still_open in list(self.open) for one in still_open()))):
             self.say(text)
 
+    @staticmethod
+    def wake(arrived: int, main: int) -> None:
+        """After each signal wake the main thread once more, for ever.
+
+        Python calls a handler when the main thread comes to its next step. One that has just looked for signals and is
+        about to wait for a lock comes to none: the signal wakes nobody any more. ``arrived`` is where each signal is
+        noted at once, whatever the main thread does (signal.set_wakeup_fd).
+        """
+        while True:
+            if set(os.read(arrived, 64)) & set(SIGNALS):
+                for pause in AGAIN:
+                    time.sleep(pause)
+                    signal.pthread_kill(main, WAKE)
+
     def speak(self) -> None:
         """Say what there is to say, for ever."""
         while True:
@@ -136,6 +158,11 @@ def install(say: Callable[[str], object]) -> None:
     """
     _process.say = say
     threading.Thread(target=_process.speak, daemon=True).start()
+    arrived, note = os.pipe()
+    os.set_blocking(note, False)
+    signal.set_wakeup_fd(note, warn_on_full_buffer=False)
+    signal.signal(WAKE, lambda number, frame: None)
+    threading.Thread(target=_process.wake, args=(arrived, threading.get_ident()), daemon=True).start()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _process.handle)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from interrupting import answered, interrupt
@@ -13,6 +15,8 @@ from lab.command import run
 from lab.errors import LabError
 from lab.interrupts import Answer, Mode, Open, Word, answer, held, told, unbroken, waiting
 from lab.parallel import workers
+
+FOLDER = Path(__file__).resolve().parents[1]
 
 FREE, HELD, WAITING, UNBROKEN = Mode.FREE, Mode.HELD, Mode.WAITING, Mode.UNBROKEN
 NOTHING, FIRST, STILL = Word.NOTHING, Word.FIRST_UNDONE, Word.STILL_OPEN
@@ -178,3 +182,26 @@ def test_all_that_was_said_is_said_before_the_end(process: interrupts._Process) 
         interrupt()
         interrupts.finish()
     assert said == [told(FIRST, OPEN), told(STILL, OPEN)], "each once, whoever holds it"
+
+
+#: Waits for a lock that nobody gives back, and is interrupted in the moment in which the kernel wakes nobody by that:
+#: the main thread has looked for signals, and has not begun to wait. Another thread that takes the signal is the same.
+MISSED = """
+import signal, threading
+from lab import interrupts
+interrupts.install(print)
+lock = threading.Lock()
+lock.acquire()
+def strike():
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+threading.Timer(0.2, strike).start()
+try:
+    print("given" if lock.acquire(timeout=20) else "not woken")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+def test_an_interrupt_that_came_just_before_the_program_waits_ends_the_wait_too() -> None:
+    done = run([sys.executable, "-c", MISSED], cwd=FOLDER, timeout=60)
+    assert done.check().stdout == "interrupted\n"
