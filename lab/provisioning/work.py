@@ -18,7 +18,8 @@ from lab.topology import Node
 #: Steps that make a machine a member: whether they are due is a question to the cluster, not to the record of steps.
 ONCE = frozenset({"init", "join"})
 
-#: What every machine, every master and every machine of a cluster goes through, in this order.
+#: What every machine, every master and every machine of a cluster goes through, in this order. A master's are called
+#: like the units that they start.
 NAMED, BALANCED, PREPARED = ("node",), ("haproxy", "keepalived"), ("containerd", "kubernetes")
 
 
@@ -99,11 +100,16 @@ class Work:
         self.steps(node, ["join"], credential)
 
     def due(self, node: Node, name: str) -> bool:
-        """Has the machine not been through a step with this very text?"""
-        return bool(self.seen[node.name].get("steps", {}).get(name) != self.scripts[node.name, name].digest)
+        """Has the machine not been through a step with this very text, or does what the step starts not run?
+
+        A run that was killed may have stopped it for a step that it did not come to: the record does not tell that.
+        """
+        seen = self.seen[node.name]
+        stopped = name in BALANCED and seen.get("units", {}).get(name, "active") != "active"
+        return bool(stopped or seen.get("steps", {}).get(name) != self.scripts[node.name, name].digest)
 
     def steps(self, node: Node, names: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """Run the steps that the machine has not been through with this very text."""
+        """Run the steps that are due."""
         for name in names:
             if name not in ONCE and not self.due(node, name):
                 continue

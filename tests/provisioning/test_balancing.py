@@ -54,7 +54,7 @@ def scripts(lab: Topology) -> dict[tuple[str, str], Script]:
 class Masters:
     """The masters of one lab. ``told`` is what happened, in turn; ``ill`` are (master, step) that fail.
 
-    ``deaf`` never come back to the election once they have new settings.
+    ``deaf`` never come back to the election once they have new settings; ``unserved`` have a haproxy that is dead.
     """
 
     lab: Topology
@@ -65,6 +65,7 @@ class Masters:
     takes: int = 0
     ill: set[tuple[str, str]] = field(default_factory=set)
     deaf: set[str] = field(default_factory=set)
+    unserved: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, *names: str) -> None:
@@ -100,6 +101,8 @@ class Masters:
         self.told.append(f"{name} {step}")
         if (name, step) in self.ill:
             return 1
+        if step == "haproxy":
+            self.unserved.discard(name)
         if step == "keepalived":
             new = script.partition("cat > \"$config\" <<'EOF'\n")[2].partition("\nEOF\n")[0] + "\n"
             if new != self.settings.get(name):
@@ -162,7 +165,10 @@ def run(old: Topology, new: Topology, masters: Masters, *, due: Sequence[str] = 
                 for (name, step), script in recorded.items()
                 if name == node.name and name in masters.settings and step in (*due, "node")
             },
-            "units": {"keepalived": "active" if node.name in masters.running else "inactive"},
+            "units": {
+                "haproxy": "failed" if node.name in masters.unserved else "active",
+                "keepalived": "active" if node.name in masters.running else "inactive",
+            },
             "addresses": [str(new.vip)] if masters.holder == node.name else [],
         }
         for node in new.masters
@@ -220,6 +226,27 @@ def test_in_a_first_up_nobody_waits_for_anybody() -> None:
 def test_where_nothing_is_due_nothing_is_asked_or_watched(masters: Masters) -> None:
     watched = run(made(), made(), masters)
     assert (masters.told, watched.planned) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "stopped", [("master3",), ("master2", "master3"), ("master1", "master2", "master3")], ids=lambda one: str(len(one))
+)
+def test_masters_that_a_killed_change_left_stopped_come_back_with_the_settings_that_they_had(
+    stopped: tuple[str, ...], masters: Masters
+) -> None:
+    """They had left for other settings and had not begun with them: the record of their steps is still this lab's."""
+    for name in stopped:
+        masters.stop(name)
+    masters.told.clear()
+    run(made(), made(), masters)
+    assert sorted(masters.told) == [f"{name} keepalived" for name in stopped]
+    assert (set(masters.running), masters.holder) == ({"master1", "master2", "master3"}, "master1")
+
+
+def test_a_haproxy_that_does_not_run_is_started_and_no_master_leaves_for_that(masters: Masters) -> None:
+    masters.unserved.add("master3")
+    run(made(), made(), masters)
+    assert (masters.told, masters.unserved, masters.takes) == (["master3 haproxy"], set(), 0)
 
 
 def test_a_step_that_fails_leaves_its_master_in_the_election_and_the_others_alone(masters: Masters) -> None:
