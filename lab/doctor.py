@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from lab.cache import Cache, CacheError, check_folder, read_manifest
+from lab.context import assemble
 from lab.definition import Definition
+from lab.errors import LabError
 from lab.identity import Identity
+from lab.providers.base import MachineState
 from lab.requirements import examination
 from lab.requirements.finding import Finding, Grade
 from lab.requirements.scope import of_new_lab
+from lab.state import State
 
 
 def examine(definition: Definition, identity: Identity, wanted: str) -> list[Finding]:
-    """All that a new lab of this definition needs on this host, and whether what was built once is as it was."""
-    return [*examination.examine(of_new_lab(definition, identity, wanted)), cache()]
+    """All that a new lab of this definition needs on this host, and whether what was built once is as it was.
+
+    What runs of the lab already has its memory and its disk: it does not count again.
+    """
+    new = of_new_lab(definition, identity, wanted)
+    running = _running(definition, State(identity), new.site.provider)
+    scope = replace(new, nodes=tuple(node for node in new.nodes if node.name not in running))
+    return [*examination.examine(scope), cache()]
+
+
+def _running(definition: Definition, state: State, provider: str) -> set[str]:
+    """The lab's machines that run, by this provider; none where nobody can tell."""
+    try:
+        site = state.load_site()
+        if site is None or site.provider != provider:
+            return set()
+        states = assemble(definition, state, site).provider.states()
+    except LabError:
+        return set()
+    return {name for name, seen in states.items() if seen is MachineState.RUNNING}
 
 
 def cache() -> Finding:

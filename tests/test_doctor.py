@@ -6,10 +6,11 @@ import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lab import siting
+from lab import doctor, siting
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, Entry
@@ -20,9 +21,12 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.payload import debian
 from lab.payload.choose import tree
+from lab.plan.site import Site
+from lab.providers.base import MachineState
 from lab.providers.libvirt.siting import Hypervisor
 from lab.requirements import sources, space, vagrant
 from lab.requirements.finding import Finding, Grade
+from lab.state import State
 
 Usage = namedtuple("Usage", "total used free")
 FOLDER = Path(__file__).parent.parent
@@ -208,16 +212,49 @@ class TestVirtualMachines:
 
     @pytest.mark.parametrize(
         ("gib", "provider", "grade"),
-        [(7.9, "libvirt", Grade.BAD), (8.1, "libvirt", Grade.GOOD), (2.9, "lxc", Grade.BAD), (3.1, "lxc", Grade.GOOD)],
+        [
+            (3.1, "libvirt", Grade.BAD),
+            (3.5, "libvirt", Grade.NOTE),
+            (8.1, "libvirt", Grade.GOOD),
+            (1.4, "lxc", Grade.BAD),
+            (1.6, "lxc", Grade.NOTE),
+            (3.1, "lxc", Grade.GOOD),
+        ],
     )
-    def test_four_machines_of_two_gib_need_eight_and_containers_three(
+    def test_less_memory_than_machines_take_is_bad_and_less_than_they_may_take_a_note(
         self, gib: float, provider: str, grade: Grade, kvm: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(space, "available_memory", lambda: int(gib * GIB))
         found = next(found for found in examine(DEFINITION, LAB, provider) if found.subject == "memory")
         assert found.grade is grade
-        needed = "8.0 GiB" if provider == "libvirt" else "3.0 GiB"
-        assert (needed in found.hint) == (grade is Grade.BAD)
+        needed = "3.4 GiB, and up to 8.0" if provider == "libvirt" else "1.5 GiB, and up to 3.0"
+        assert (needed in found.hint) == (grade is not Grade.GOOD)
+
+    @pytest.mark.parametrize(("gib", "grade"), [(1.8, Grade.BAD), (2.0, Grade.NOTE), (6.0, Grade.NOTE)])
+    def test_emulated_machines_take_up_to_the_load_balancer_what_was_measured(
+        self, gib: float, grade: Grade, emulated: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(space, "available_memory", lambda: int(gib * GIB))
+        assert virtual("memory").grade is grade
+
+    @pytest.mark.parametrize(
+        ("provider", "grade"), [("lxc", Grade.GOOD), ("libvirt", Grade.BAD)], ids=["this lab", "another provider's"]
+    )
+    def test_what_runs_of_the_lab_already_does_not_count_again(
+        self, provider: str, grade: Grade, kvm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = [node.name for node in DEFINITION.nodes]
+        states = {**dict.fromkeys(names, MachineState.RUNNING), names[-1]: MachineState.STOPPED}
+        seen = SimpleNamespace(provider=SimpleNamespace(states=lambda: states))
+        monkeypatch.setattr(doctor, "assemble", lambda *_: seen)
+        monkeypatch.setattr(space, "available_memory", lambda: GIB // 2)
+        lab = Identity("ha", tmp_path)
+        State(lab).store_site(Site(lab, "lxc"))
+        memory = next(found for found in examine(DEFINITION, lab, provider) if found.subject == "memory")
+        assert memory.grade is grade
+        monkeypatch.setattr(space, "available_memory", lambda: GIB // 20)
+        memory = next(found for found in examine(DEFINITION, lab, provider) if found.subject == "memory")
+        assert memory.grade is Grade.BAD, "the one that is off takes some when it is switched on"
 
     def test_a_nodes_own_memory_counts(self, kvm: None, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(space, "available_memory", lambda: 1 * GIB)

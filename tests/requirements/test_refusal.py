@@ -87,7 +87,7 @@ def test_all_that_is_missing_is_told_at_once(state: State, poor: None) -> None:
     assert set(found) >= {"privileges", "disk", "memory", "mirrors"}
     assert "sudo ./inv up" in found["privileges"]
     assert "the box 2.0, Kubernetes 6.0, the images' seed 1.0" in found["disk"] and "HALAB_CACHE" in found["disk"]
-    assert "up to 3.0 GiB" in found["memory"]
+    assert "the machines take 1.5 GiB, and up to 3.0" in found["memory"]
     assert "m.test" in found["mirrors"] and "up builds the box and Kubernetes from them" in found["mirrors"]
 
 
@@ -166,7 +166,7 @@ def test_a_machine_that_was_lost_needs_room_for_itself_alone(
     assert [node.name for node in scope.nodes] == ["master2"]
     monkeypatch.setattr(space, "available_memory", lambda: GIB)
     refuse(scope)
-    monkeypatch.setattr(space, "available_memory", lambda: GIB // 2)
+    monkeypatch.setattr(space, "available_memory", lambda: GIB // 3)
     assert list(said(scope)) == ["memory"]
 
 
