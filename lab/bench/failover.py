@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from lab.bench.figures import Spread, collect
+from lab.cluster.observation import Observation, insist
 from lab.command import LineSink
 from lab.context import Lab
 from lab.definition import Definition, DefinitionError, Severity, check
@@ -13,6 +14,7 @@ from lab.definition.defaults import priorities
 from lab.interrupts import held, unbroken
 from lab.plan.promises import Fault, promise, shown
 from lab.provisioning import Work, balance, rendered
+from lab.provisioning.admission import refuse_silent
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
@@ -54,10 +56,12 @@ class FailoverBench:
     def run(self, rounds: int) -> Generator[Row]:
         """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened.
 
-        Raises DefinitionError, before anything is changed, for settings that do not fit the lab.
+        Raises, before anything is changed, DefinitionError for settings that do not fit the lab and LabError for a
+        master that does not answer.
         """
         own, driver = self.lab.definition, self.lab.site.driver
         compared = [(settings.name, derive(borrowed(own, settings), driver)) for settings in self.settings]
+        self._seen()
         with held(lambda: still_open(self.lab.state)):
             try:
                 for name, topology in compared:
@@ -85,10 +89,16 @@ class FailoverBench:
         lab, pace = self.lab, pace_of(self.lab.site.driver)
         return LabView(topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace)
 
+    def _seen(self) -> dict[str, Observation]:
+        """What the machines say, the masters' load balancers among it. Raises LabError where a master says nothing."""
+        _, seen = self.lab.observe()
+        seen = insist(self.lab.topology, self.lab.machines, seen)
+        refuse_silent(self.lab.topology.masters, seen)
+        return seen
+
     def _apply(self, topology: Topology) -> None:
         """Give the masters these settings, then wait until the best one holds the VIP."""
-        _, seen = self.lab.observe()
-        work = Work(self.lab.machines, rendered(topology, self.lab.site), self.timeline, seen)
+        work = Work(self.lab.machines, rendered(topology, self.lab.site), self.timeline, self._seen())
         with unbroken():  # a step that was cut off might run on beside its next
             balance(topology, work, lambda planned: watching(self._view(topology), planned, self.timeline.line))
         best = topology.ranked[0].name

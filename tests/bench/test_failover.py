@@ -60,6 +60,7 @@ def lab(tmp_path: Path) -> Any:
         machines={},
         provider=None,
         kubernetes=True,
+        observe=lambda: ({}, {node.name: {"steps": {}} for node in HA.nodes}),
     )
 
 
@@ -131,6 +132,31 @@ def test_nothing_is_touched_before_all_settings_fit(
     with pytest.raises(DefinitionError):
         list(FailoverBench(lab, [ARTICLE, DOCUMENT], Timeline(Deaf()), lambda line: None).run(1))
     assert applied == []
+
+
+def test_with_a_master_that_is_off_nothing_is_borrowed(lab: Any, applied: list[Topology]) -> None:
+    lab.observe = lambda: ({}, {node.name: {"steps": {}} for node in HA.nodes if node.name != "master3"})
+    with pytest.raises(LabError, match="master3: it does not run") as caught:
+        list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
+    assert "./inv up" in caught.value.hint
+    assert (applied, lab.state.borrowed, still_open(lab.state)) == ([], "", [])
+
+
+def test_a_master_that_was_lost_meanwhile_is_named_before_the_others_change(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> Any:
+        lab.observe = lambda: ({}, {"master1": {"steps": {}}})
+        return SimpleNamespace(cases=[])
+
+    balanced: list[Topology] = []
+    monkeypatch.setattr(failover, "balance", lambda topology, *_: balanced.append(topology))
+    monkeypatch.setattr(failover, "wait_for", lambda *_, **__: None)
+    monkeypatch.setattr(failover, "run_cases", lost)
+    with pytest.raises(LabError, match="master2: it does not run\nmaster3: it does not run"):
+        list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))
+    assert [topology.definition.keepalived for topology in balanced] == [ARTICLE.keepalived]
+    assert lab.state.borrowed == "article"
 
 
 def test_an_emulated_lab_is_measured_at_its_own_pace(
