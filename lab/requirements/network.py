@@ -35,6 +35,11 @@ def network(scope: Scope) -> Iterator[Finding]:
     if taken:
         hint = "another network.subnet; Vagrant's range follows the lab's name: --lab NAME"
         yield Finding("host's network", "; ".join(taken), Grade.BAD, hint)
+    elif around := list(surroundings(routes, virtual, scope.topology.subnet)):
+        hint = (
+            "what of the lab's range lies behind it is out of reach while the lab runs: its own route is the narrower"
+        )
+        yield Finding("host's network", "; ".join(around), Grade.NOTE, hint)
     else:
         ranges = f"{scope.topology.subnet} and {virtual.management}"
         yield Finding("host's network", f"{ranges} are free", Grade.GOOD)
@@ -44,16 +49,34 @@ def network(scope: Scope) -> Iterator[Finding]:
 
 
 def overlaps(routes: Iterable[Mapping[str, Any]], virtual: Virtual, subnet: IPv4Network) -> Iterator[str]:
-    """What of the host's routes (`ip -json route`) leads into a range of the lab's, its own bridges left out. Pure."""
+    """What of the host's routes (`ip -json route`) takes a range of the lab's, or a part of it. Pure.
+
+    A wider one does not (a VPN's default route in two halves, a company's 10.0.0.0/8): the kernel takes the narrowest
+    that fits, and libvirt minds only one that is the same as its network's.
+    """
+    for wanted, there, holder in _foreign(routes, virtual, subnet):
+        if there.subnet_of(wanted):
+            yield f"{wanted} overlaps {there}, which {holder} has"
+
+
+def surroundings(routes: Iterable[Mapping[str, Any]], virtual: Virtual, subnet: IPv4Network) -> Iterator[str]:
+    """What of the host's routes is wider than a range of the lab's and holds it, the default route left out. Pure."""
+    for wanted, there, holder in _foreign(routes, virtual, subnet):
+        if there != wanted and there.supernet_of(wanted):
+            yield f"{wanted} lies in {there}, which {holder} has"
+
+
+def _foreign(
+    routes: Iterable[Mapping[str, Any]], virtual: Virtual, subnet: IPv4Network
+) -> Iterator[tuple[IPv4Network, IPv4Network, str]]:
+    """Each range of the lab's with each route, and who has it, but for default routes and those of its own bridges."""
     own = {virtual.bridge(management=False), virtual.bridge(management=True)}
     for route in routes:
         target = str(route.get("dst", "default"))
         if target == "default" or route.get("dev") in own or route.get("type") in ("local", "broadcast"):
             continue
-        there = IPv4Network(target, strict=False)
         for wanted in (subnet, virtual.management):
-            if there.overlaps(wanted):
-                yield f"{wanted} overlaps {there}, which {route.get('dev', 'a route')} has"
+            yield wanted, IPv4Network(target, strict=False), str(route.get("dev", "a route"))
 
 
 def listens_everywhere(table: str, port: int) -> bool:
