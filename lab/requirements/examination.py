@@ -48,7 +48,7 @@ def _kernel(scope: Scope) -> Iterator[Finding]:
     """Virtual machines have kernels of their own."""
     if scope.containers:
         place = next(path for path in (LXC_PATH, *LXC_PATH.parents) if path.is_dir())
-        yield from (*kernel.trial(place), kernel.cgroups(), kernel.log())
+        yield from (*kernel.trial(place), kernel.cgroups(scope), kernel.log())
 
 
 LOOKS: Sequence[Look] = (

@@ -13,6 +13,7 @@ from lab.command import run
 from lab.errors import LabError
 from lab.providers.namespace import ENTER_SCRIPT
 from lab.requirements.finding import Finding, Grade
+from lab.requirements.scope import Scope
 
 TRIAL = Path(__file__).with_name("kernel.sh")
 
@@ -57,11 +58,12 @@ def trial(place: Path) -> Iterator[Finding]:
         )
 
 
-def cgroups() -> Finding:
-    """Control groups, of which containers have this kernel's."""
+def cgroups(scope: Scope) -> Finding:
+    """Control groups, of which containers have this kernel's: what is lacking stops none that ends before a kubelet."""
     if lacking := control_groups.missing():
         seen = f"{control_groups.version()} without {', '.join(lacking)}"
-        return Finding("cgroups", seen, Grade.BAD, "the kubelet needs them: see cgroup_disable in /proc/cmdline")
+        grade = Grade.BAD if scope.stage.has_kubernetes else Grade.NOTE
+        return Finding("cgroups", seen, grade, "the kubelet needs them: see cgroup_disable in /proc/cmdline")
     return Finding("cgroups", control_groups.version(), Grade.GOOD)
 
 

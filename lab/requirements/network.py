@@ -36,9 +36,7 @@ def network(scope: Scope) -> Iterator[Finding]:
         hint = "another network.subnet; Vagrant's range follows the lab's name: --lab NAME"
         yield Finding("host's network", "; ".join(taken), Grade.BAD, hint)
     elif around := list(surroundings(routes, virtual, scope.topology.subnet)):
-        hint = (
-            "what of the lab's range lies behind it is out of reach while the lab runs: its own route is the narrower"
-        )
+        hint = "the lab's own route is narrower and wins: what lies behind the other in that range is out of reach"
         yield Finding("host's network", "; ".join(around), Grade.NOTE, hint)
     else:
         ranges = f"{scope.topology.subnet} and {virtual.management}"

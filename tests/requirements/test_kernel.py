@@ -6,13 +6,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import needs
 import pytest
 
+from lab import cgroups
 from lab.context import FOLDER
+from lab.definition import load
+from lab.identity import Identity
+from lab.plan.site import Site
 from lab.requirements import kernel
 from lab.requirements.finding import Finding, Grade
+from lab.requirements.scope import Scope
+from lab.stage import Stage
+from lab.topology import derive
 
 
 def found(place: Path) -> dict[str, Finding]:
@@ -93,6 +101,28 @@ def test_without_root_nothing_is_tried(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     (only,) = kernel.trial(tmp_path)
     assert (only.grade, only.seen) == (Grade.GOOD, "not tried without root")
+
+
+@pytest.mark.parametrize(
+    ("stage", "grade"),
+    [
+        (Stage.MACHINES, Grade.NOTE),
+        (Stage.LOADBALANCER, Grade.NOTE),
+        (Stage.CONTROL_PLANE, Grade.BAD),
+        (Stage.WORKERS, Grade.BAD),
+    ],
+)
+def test_controllers_that_only_a_kubelet_needs_stop_no_lab_without_one(
+    stage: Stage, grade: Grade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a small board whose kernel is told to do without the controller memory."""
+    (tmp_path / "cgroup.controllers").write_text("cpuset cpu io pids\n")
+    there = SimpleNamespace(version=lambda: cgroups.version(tmp_path), missing=lambda: cgroups.missing(tmp_path))
+    monkeypatch.setattr(kernel, "control_groups", there)
+    topology = derive(load(FOLDER / "configs" / "ha.yaml"), "")
+    scope = Scope(topology, Site(Identity("ha", tmp_path), "lxc"), stage, (), topology.nodes)
+    found = kernel.cgroups(scope)
+    assert (found.grade, found.seen) == (grade, "v2 without memory")
 
 
 def test_the_kernels_log_must_be_a_device(tmp_path: Path) -> None:
