@@ -22,7 +22,7 @@ from lab.power import clocks_held, late, step_clocks
 from lab.providers.base import MachineState
 from lab.provisioning import Provisioner, kept
 from lab.reach import wait_reachable
-from lab.siting import make_site
+from lab.siting import make_site, renewed
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
@@ -93,8 +93,11 @@ class Bringup:
                     f"the machines of lab {self.state.identity.name} were made without Kubernetes",
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up without --until",
                 )
-            if self._stands_well(known):
+            there, absent = self._machines(known)
+            if self._stands_well(known, there, absent):
                 return known
+            if there:
+                return renewed(self.definition, known, self.timeline)
             forget(Cache.default().root, self.state.identity.prefix)
         wanted = known.provider if known is not None else self.wanted
         return make_site(self.definition, self.state.identity, wanted, self.stage, self.timeline, refresh=self.refresh)
@@ -109,14 +112,14 @@ class Bringup:
                 f"./inv destroy --lab {self.state.identity.name} first",
             )
 
-    def _stands_well(self, known: Site) -> bool:
-        """Is what the machines are made from still as it was built? Where there is no machine yet it may be built anew.
+    def _stands_well(self, known: Site, there: Sequence[str], absent: Sequence[str]) -> bool:
+        """Is what the machines are made from still as it was built? What none stands on may be built anew.
 
         Raises LabError when machines stand on something that is damaged or gone.
         """
-        there, absent = self._machines(known)
+        below = stood_on(known, new=False)
         try:
-            for path in stood_on(known, new=bool(absent)):
+            for path in below:
                 check_around(path)
         except CacheError as error:
             if there:
@@ -125,7 +128,8 @@ class Bringup:
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up builds it anew",
                 ) from error
             return False
-        return True
+        others = [path for path in stood_on(known, new=bool(absent)) if path not in below]
+        return all(is_whole(path) for path in others)
 
     def _remember(self, site: Site) -> None:
         """Tell the cache what must not change as long as this lab lives."""
@@ -205,6 +209,15 @@ def refuse_another_shape(state: State, definition: Definition) -> None:
             f"lab {state.identity.name} exists with another definition: {', '.join(changed)} changed",
             f"./inv destroy --lab {state.identity.name} first, or give the new definition a name of its own",
         )
+
+
+def is_whole(path: Path) -> bool:
+    """Is the entry of the cache in which ``path`` lies as it was built?"""
+    try:
+        check_around(path)
+    except CacheError:
+        return False
+    return True
 
 
 def stood_on(site: Site, *, new: bool) -> list[Path]:

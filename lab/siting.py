@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from lab.command import Note
 from lab.context import FOLDER
 from lab.definition import Definition
 from lab.definition.driver import EMULATION
+from lab.errors import LabError
 from lab.identity import Identity
 from lab.parallel import gather, workers
 from lab.payload import seed
@@ -38,6 +40,29 @@ def make_site(
     if site.provider == "libvirt":
         return _virtual_machines(definition, site, cache, stage, timeline, refresh=refresh)
     return _containers(definition, site, cache, timeline, refresh=refresh)
+
+
+def renewed(definition: Definition, site: Site, timeline: Timeline) -> Site:
+    """The site with what only its new machines need as it was built, or built anew; the others go on as they are.
+
+    Raises LabError where this host and this version of the project would make new machines from another box.
+    """
+    cache = Cache.default()
+    if site.provider != "libvirt":
+        with timeline.phase("image seed"):
+            images = seed.prepare(cache, Path(site.rootfs), Path(site.payload), timeline.line)
+        hook = shlex.split(site.seed_hook)[:1]
+        return replace(site, seed_hook=quoting.shell([*hook, str(images)]), seed=str(images))
+    stage = Stage.WORKERS if site.payload else Stage.LOADBALANCER
+    built = _virtual_machines(definition, site, cache, stage, timeline, refresh=False)
+    if (built.box_name, built.payload) != (site.box_name, site.payload):
+        name = site.identity.name
+        raise LabError(
+            f"machines of lab {name} are made from {site.box_name} and {site.payload or 'no Kubernetes'}, "
+            f"new ones would be from {built.box_name} and {built.payload or 'no Kubernetes'}",
+            f"./inv destroy --lab {name}, then ./inv up makes them all from the new",
+        )
+    return replace(built, ssh_key=site.ssh_key)  # of an earlier version the lab has none
 
 
 def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple[Site, Sequence[str]]:

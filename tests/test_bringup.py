@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from listening import Deaf
 from yamltext import dump
 
-from lab import bringup
+from lab import bringup, quoting
 from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
 from lab.context import DEFAULT_DEFINITION
@@ -35,7 +36,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     return Cache.default()
 
 
-def built(cache: Cache, kind: str) -> Path:
+def built(cache: Cache, kind: str, name: str = "it") -> Path:
     """An entry of the cache with one part."""
 
     def builder(folder: Path) -> Mapping[str, object]:
@@ -43,7 +44,7 @@ def built(cache: Cache, kind: str) -> Path:
         (folder / "part/file").write_text("whole")
         return {}
 
-    return cache.entry(kind, "it", {}).build(builder) / "part"
+    return cache.entry(kind, name, {}).build(builder) / "part"
 
 
 @pytest.fixture
@@ -166,6 +167,63 @@ def test_without_machines_a_damaged_cache_is_built_anew_with_the_same_provider(
     with pytest.raises(UsageError, match="far enough"):
         up(state).run()
     assert asked == ["lxc"]
+
+
+@pytest.mark.parametrize("damage", ["torn", "gone"])
+@pytest.mark.parametrize("name", ["it", "another"])
+def test_images_that_only_a_lost_machine_needs_are_made_anew_beside_those_that_run(
+    damage: str, name: str, state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version of the project may keep them elsewhere, on the same box and payload."""
+    with_machines(monkeypatch, {"m1": RUNNING, "w1": ABSENT})
+    site = state.load_site()
+    assert site is not None
+    known = replace(site, seed_hook=quoting.shell(["/the box/lxc-seed", site.seed]))
+    state.store_site(known)
+    seed = Path(known.seed)
+    up(state)._remember(known)
+    if damage == "torn":
+        (seed / "file").write_text("torn")
+    else:
+        shutil.rmtree(seed.parent)
+
+    def prepare(cache: Cache, rootfs: Path, payload: Path, *_: object) -> Path:
+        assert (str(rootfs), str(payload)) == (known.rootfs, known.payload), "those that run stand on them"
+        assert made_from(rootfs.parent, cache.root) == f"the lab of {state.folder}"
+        return built(cache, "seed", name)
+
+    monkeypatch.setattr("lab.payload.seed.prepare", prepare)
+    monkeypatch.setattr(bringup, "make_site", lambda *_, **__: pytest.fail("the machines that run have a site"))
+    made = up(state)._site()
+    assert (Path(made.seed) / "file").read_text() == "whole"
+    assert made.seed_hook == rf"/the\ box/lxc-seed {made.seed}"
+    assert replace(made, seed=known.seed, seed_hook=known.seed_hook) == known
+    assert (made == known) == (name == "it")
+
+
+@pytest.mark.parametrize("version", ["this", "another"])
+def test_a_lost_virtual_machine_is_made_from_the_very_box_of_the_others(
+    version: str, state: State, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machines(monkeypatch, {"m1": RUNNING, "w1": ABSENT})
+    image = built(cache, "box")
+    known = Site(state.identity, "libvirt", "kvm", box_name="box-1", image=str(image), payload="/payload")
+    state.store_site(known)
+    shutil.rmtree(image.parent)
+
+    def build(*_: object, **__: object) -> SimpleNamespace:
+        made = built(cache, "box") if version == "this" else built(cache, "box", "another")
+        return SimpleNamespace(name="box-1" if version == "this" else "box-2", version="", url="", image=made)
+
+    monkeypatch.setattr("lab.box.libvirt.build", build)
+    monkeypatch.setattr("lab.siting._payload", lambda *_, **__: Path("/payload"))
+    if version == "this":
+        assert up(state)._site() == known, "whoever let them in before does so now"
+        assert (image / "file").is_file()
+        return
+    with pytest.raises(LabError, match="made from box-1 and /payload, new ones would be from box-2 and") as caught:
+        up(state)._site()
+    assert caught.value.hint == "./inv destroy --lab ha, then ./inv up makes them all from the new"
 
 
 def test_what_only_new_machines_need_may_be_gone_when_there_are_none(
