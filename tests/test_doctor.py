@@ -120,6 +120,25 @@ class TestMirrors:
         assert "m.test" in found.seen and "refused" in found.seen
         assert found.hint == "up builds the box and Kubernetes from them"
 
+    @pytest.mark.parametrize(
+        ("uris", "grade", "seen"),
+        [
+            ("http://m.test/debian", Grade.GOOD, "1 configured, all answer"),
+            ("mirror+file:/m.list", Grade.NOTE, "not asked, as it is no web address: mirror+file:/m.list"),
+            (
+                "http://m.test/debian mirror+file:/m.list",
+                Grade.GOOD,
+                "1 configured, all answer; not asked, as it is no web address: mirror+file:/m.list",
+            ),
+        ],
+    )
+    def test_only_who_was_asked_is_said_to_answer(
+        self, uris: str, grade: Grade, seen: str, cache: Cache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sources, "configured", lambda: [Source({"uris": uris, "suites": "bookworm"})])
+        monkeypatch.setattr(sources, "silent", lambda asked: {})
+        assert (finding("mirrors").grade, finding("mirrors").seen) == (grade, seen)
+
     def test_with_all_in_the_cache_they_may_be_silent(self, cache: Cache) -> None:
         built(lxc_box.entry(cache, FOLDER / "provision"))
         assert (finding("mirrors").grade, finding("mirrors").hint) == (Grade.BAD, "up builds Kubernetes from them")

@@ -16,7 +16,10 @@ from lab.parallel import workers
 #: apt's own downloader, beside its methods (Debian's package apt).
 HELPER = "/usr/lib/apt/apt-helper"
 
-#: Seconds for a mirror to send one small file.
+#: What a mirror's address begins with that can be asked as it stands.
+WEB = ("http://", "https://")
+
+#: Seconds for a mirror to begin to send a file. (All of it, 150 kB, is no matter of seconds on a thin line.)
 PATIENCE = 5
 
 #: Seconds for apt to end by itself after that, and to say why.
@@ -27,11 +30,15 @@ def releases(sources: Iterable[Source]) -> list[str]:
     """One release file's address a mirror; sources that are no web address are left out. Pure."""
     found: dict[str, str] = {}
     for source in sources:
-        for uri in source.fields.get("uris", "").split():
-            base = uri.rstrip("/")
-            if base.startswith(("http://", "https://")):
+        for base in source.addresses:
+            if base.startswith(WEB):
                 found.setdefault(base, f"{base}/dists/{source.fields['suites'].split()[0].strip('/')}/InRelease")
     return list(found.values())
+
+
+def elsewhere(sources: Iterable[Source]) -> list[str]:
+    """What releases leaves out: addresses that are none of the web, such as apt's own lists of mirrors. Pure."""
+    return list(dict.fromkeys(base for source in sources for base in source.addresses if not base.startswith(WEB)))
 
 
 def silent(addresses: list[str], seconds: int = PATIENCE) -> dict[str, str]:
@@ -57,6 +64,8 @@ def _ask(address: str, target: Path, seconds: int) -> str:
         # apt counts from the connection on: finding out the address of a name may take it minutes before.
         done = run(command, timeout=seconds + END_SECONDS, label="apt-helper")
     except CommandTimeout:
+        if target.exists() and target.stat().st_size:
+            return ""  # it sends, slowly
         return f"no answer within {seconds} s (is the name server there?)"
     if done.ok:
         return ""

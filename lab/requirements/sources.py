@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.cache import Cache
-from lab.debian.mirrors import HELPER, releases, silent
+from lab.debian.mirrors import HELPER, elsewhere, releases, silent
 from lab.debian.sources import configured
 from lab.errors import LabError
 from lab.payload.choose import choose
@@ -23,12 +23,16 @@ def mirrors(scope: Scope) -> Finding:
     if not Path(HELPER).exists():
         return Finding("mirrors", "no apt on this host", grade, "box and Kubernetes are built on Debian")
     try:
-        asked = releases(configured())
+        found = configured()
+        asked = releases(found)
         quiet = silent(asked)
     except LabError as error:
         return Finding("mirrors", error.message, grade, error.hint)
     if not quiet:
-        return Finding("mirrors", f"{len(asked)} configured, all answer", Grade.GOOD)
+        answered = f"{len(asked)} configured, all answer" if asked else ""
+        others = f"not asked, as it is no web address: {', '.join(left)}" if (left := elsewhere(found)) else ""
+        seen = "; ".join(filter(None, (answered, others)))
+        return Finding("mirrors", seen, Grade.GOOD if asked else Grade.NOTE)
     told = "; ".join(f"{address}: {words}" for address, words in quiet.items())
     unneeded = "only ./inv up --refresh needs them: the cache is filled"
     hint = f"up builds {fetched} from them" if fetched else unneeded

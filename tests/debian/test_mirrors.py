@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import needs
 import pytest
 
-from lab.debian.mirrors import releases, silent
+from lab.debian.mirrors import elsewhere, releases, silent
 from lab.debian.sources import Source
 
 
@@ -51,6 +52,13 @@ def test_each_mirror_is_asked_once_and_only_over_the_network() -> None:
         "http://a.test/debian/dists/bookworm/InRelease",
         "https://b.test/security/dists/bookworm-security/InRelease",
     ]
+    assert elsewhere(sources) == ["cdrom:[Debian]", "file:/media/debian"]
+
+
+def test_what_lies_behind_apts_own_lists_of_mirrors_is_told_as_not_asked() -> None:
+    sources = [Source({"uris": "mirror+file:/etc/apt/mirrors/debian.list", "suites": "bookworm bookworm-updates"})] * 2
+    assert releases(sources) == []
+    assert elsewhere(sources) == ["mirror+file:/etc/apt/mirrors/debian.list"]
 
 
 @needs.apt
@@ -63,6 +71,32 @@ def test_who_answers_is_fine_and_who_does_not_is_named_with_apts_words(mirror: s
     assert found.keys() == {empty, hangs}
     assert "404" in found[empty]
     assert found[hangs]
+
+
+class Slow(Answering):
+    """A mirror that sends its release file in trickles, as on a thin line, and never comes to its end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "151000")
+        self.end_headers()
+        with suppress(OSError):  # the one who asked has gone
+            while not self.server.ended.wait(0.05):  # type: ignore[attr-defined]
+                self.wfile.write(bytes(1000))
+
+
+@needs.apt
+def test_a_slow_mirror_answers_with_its_first_bytes() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.ended = threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        slow = f"http://127.0.0.1:{server.server_port}/debian/dists/bookworm/InRelease"
+        assert silent([slow], seconds=1) == {}
+    finally:
+        server.ended.set()  # type: ignore[attr-defined]
+        server.shutdown()
+        server.server_close()
 
 
 #: Asks for a mirror by a name, where every question about a name is heard and none is answered.
