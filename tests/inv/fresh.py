@@ -30,6 +30,7 @@ for name; do
     */*_*.deb) [ -e "$name" ] || exit 100; name=${name##*/}; echo "${name%%_*}" >> "$SCRATCH/installed" ;;
     *) [ -n "$(apt-cache madison "$name")" ] || exit 100; echo "$name" >> "$SCRATCH/installed" ;;
   esac
+  if [ "$name" = "$(cat "$SCRATCH/apt-waits-after" 2> /dev/null)" ]; then touch "$SCRATCH/waiting"; sleep 30; fi
 done
 """
 
@@ -59,10 +60,15 @@ case "$1 ${2:-}" in
 esac
 """
 
+#: A unit is enabled when its package has come, and when a person did so before (in the file own-units).
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >> "$SCRATCH/systemctl.log"
+case $3 in lxc*) package=lxc ;; lib* | virt*) package=libvirt-daemon ;; *) package=$3 ;; esac
 case "$1 $3" in
-  is-enabled*) exit 0 ;;
+  is-enabled*)
+    if grep -qsxF "$3" "$SCRATCH/disabled"; then exit 1; fi
+    grep -qsxF "$3" "$SCRATCH/own-units" || grep -qxF "$package" "$SCRATCH/installed"; exit ;;
+  disable*) [ ! -e "$SCRATCH/disable-fails" ] || exit 1; echo "$3" >> "$SCRATCH/disabled" ;;
   "is-active lxc-net") exit 0 ;;
   is-active*) exit 3 ;;
 esac

@@ -39,19 +39,19 @@ class TestServices:
         assert bare.policy.stat().st_mode & 0o777 == 0o750
         assert [file.name for file in bare.policy.parent.iterdir()] == ["policy-rc.d"]
 
-    def at_work(self, host: Host) -> subprocess.Popen[str]:
-        """An ``up`` whose apt has begun, and waits."""
-        (host.folder / "apt-waits").touch()
+    def at_work(self, host: Host, after: str = "") -> subprocess.Popen[str]:
+        """An ``up`` whose apt has begun, and waits: before all packages, or ``after`` one of them."""
+        (host.folder / ("apt-waits-after" if after else "apt-waits")).write_text(after)
         process = host.start("up", "--provider", "lxc")
         wait_for("apt to be at work", (host.folder / "waiting").exists, bool, seconds=20, interval=0.02)
         return process
 
-    def interrupted(self, host: Host, number: signal.Signals) -> tuple[int, str]:
+    def interrupted(self, host: Host, number: signal.Signals, after: str = "") -> tuple[int, str]:
         """Run until apt is at work, then send the signal as a terminal does: to all. Its end, and what it said."""
-        process = self.at_work(host)
+        process = self.at_work(host, after)
         os.killpg(process.pid, number)
         _, said = process.communicate(timeout=20)
-        (host.folder / "apt-waits").unlink()
+        (host.folder / ("apt-waits-after" if after else "apt-waits")).unlink()
         return process.returncode, said
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -79,16 +79,57 @@ class TestServices:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=20)
 
+    def disabled(self, host: Host) -> list[str]:
+        """The units that were, in the order."""
+        return [line.split()[-1] for line in host.log("systemctl") if line.startswith("disable")]
+
     def test_units_that_came_with_it_do_not_start_at_the_next_boot(self, bare: Host) -> None:
         (bare.folder / "systemd").mkdir()
         bare.inv("up", "--provider", "lxc")
-        disabled = [line.split()[-1] for line in bare.log("systemctl") if line.startswith("disable")]
-        assert disabled == ["lxc", "lxc-monitord"], "lxc-net is at work"
+        assert self.disabled(bare) == ["lxc", "lxc-monitord"], "lxc-net is at work"
         assert not any("haproxy" in line or "libvirt" in line for line in bare.log("systemctl")), "not ours to touch"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_they_do_not_either_where_an_interrupt_comes_behind_them(self, bare: Host, number: signal.Signals) -> None:
+        (bare.folder / "systemd").mkdir()
+        assert self.interrupted(bare, number, after="lxc")[0] == 130
+        assert self.disabled(bare) == ["lxc", "lxc-monitord"]
+        assert bare.inv("up", "--provider", "lxc").returncode == 0
+        assert self.disabled(bare) == ["lxc", "lxc-monitord"], "the rest has no units"
+
+    @pytest.mark.parametrize("argv", [("--list",), ("up", "--provider", "lxc")])
+    def test_after_sigkill_the_next_call_sees_to_them(self, bare: Host, argv: tuple[str, ...]) -> None:
+        """Whatever is asked for: whether or not a package is still missing."""
+        (bare.folder / "systemd").mkdir()
+        self.interrupted(bare, signal.SIGKILL, after="lxc")
+        assert self.disabled(bare) == []
+        assert bare.inv(*argv).returncode == 0
+        assert self.disabled(bare) == ["lxc", "lxc-monitord"]
+        assert list(bare.policy.parent.iterdir()) == []
+
+    def test_nor_where_apt_fails_behind_them(self, bare: Host) -> None:
+        (bare.folder / "systemd").mkdir()
+        (bare.folder / "not-offered").write_text("mmdebstrap\n")
+        assert bare.inv("up", "--provider", "lxc").returncode == 1
+        assert self.disabled(bare) == ["lxc", "lxc-monitord"]
+
+    def test_one_that_a_person_had_enabled_stays_so(self, bare: Host) -> None:
+        """Such as a self-made one of the same name."""
+        (bare.folder / "systemd").mkdir()
+        (bare.folder / "own-units").write_text("lxc-monitord\n")
+        bare.inv("up", "--provider", "lxc")
+        assert self.disabled(bare) == ["lxc"]
+
+    def test_one_that_cannot_be_disabled_is_named_and_keeps_nothing_blocked(self, bare: Host) -> None:
+        (bare.folder / "systemd").mkdir()
+        (bare.folder / "disable-fails").touch()
+        done = bare.inv("up", "--provider", "lxc")
+        assert "systemctl disable lxc" in done.stderr
+        assert list(bare.policy.parent.iterdir()) == []
 
     def test_libvirts_sockets_do_not_either(self, bare: Host) -> None:
         """Since Debian 13 they come with the daemon's own package."""
         (bare.folder / "systemd").mkdir()
         bare.inv("up", "--provider", "libvirt")
-        disabled = {line.split()[-1] for line in bare.log("systemctl") if line.startswith("disable")}
+        disabled = set(self.disabled(bare))
         assert {"libvirtd", "libvirtd.socket", "libvirt-guests", "virtlogd", "virtlogd.socket"} <= disabled
