@@ -14,11 +14,11 @@ from lab.bench.bringup import UpBench
 from lab.bench.failover import FailoverBench, Row
 from lab.bench.figures import Spread, as_data, collect
 from lab.bench.plot import plot
-from lab.commands.changing import changing
+from lab.commands.changing import alone_with, changing
 from lab.commands.destroy import remove
 from lab.commands.up import check_provider, source_of
 from lab.commands.verify import view
-from lab.context import FOLDER, open_lab
+from lab.context import FOLDER, find
 from lab.definition import load, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
@@ -89,12 +89,15 @@ def _tell_up(state: State, done: Sequence[Mapping[str, float]]) -> None:
 
 
 def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
-    lab = open_lab(name, definition)
     sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
     compared = [load(source) for source in sources]
     rows: list[Row] = []
+    state = find(name, definition)
     try:
-        with changing(lab.state), console.Progress(f"bench failover: {rounds} rounds of each") as progress:
+        with (
+            alone_with(name, definition) as lab,
+            console.Progress(f"bench failover: {rounds} rounds of each") as progress,
+        ):
             timeline = Timeline(progress)
             heal_open(view(lab), timeline.line)
             with closing(FailoverBench(lab, compared, timeline, timeline.line).run(rounds)) as measured:
@@ -102,7 +105,7 @@ def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) 
                     rows.append(row)  # noqa: PERF402 — an interrupt must leave the finished ones
     finally:
         if rows:
-            _tell_failover(lab.state, rows, rounds)
+            _tell_failover(state, rows, rounds)
 
 
 def _tell_failover(state: State, rows: Sequence[Row], rounds: int) -> None:

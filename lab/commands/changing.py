@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lab import console
+from lab.context import Lab, open_lab
 from lab.state import State
 from lab.verify.ledger import still_open
 
@@ -22,3 +23,14 @@ def changing(state: State) -> Iterator[None]:
         finally:
             for one in still_open(state):
                 console.warn(f"still open: {one}")
+
+
+@contextmanager
+def alone_with(name: str, definition: str) -> Iterator[Lab]:
+    """A lab that is there, as it is once no other command changes it.
+
+    Raises LabError when there is none, also where another command has just removed it, or when one is at it.
+    """
+    state = open_lab(name, definition).state  # where there is no lab, no folder is made for its lock
+    with changing(state):
+        yield open_lab(name, definition)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import console
-from lab.commands.changing import changing
+from lab.commands.changing import alone_with
 from lab.commands.show import machines_table
 from lab.commands.verify import view
 from lab.context import Lab, open_lab
@@ -15,7 +15,7 @@ from lab.machine import Machine
 from lab.power import clocks_held, snapshots, switch
 from lab.power import halt as halt_lab
 from lab.power import resume as resume_lab
-from lab.providers.base import Kept
+from lab.providers.base import Kept, Snapshots
 from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.verify.ledger import heal_open
@@ -23,8 +23,7 @@ from lab.verify.ledger import heal_open
 
 def halt(name: str, definition: str) -> None:
     """Shut the whole lab down in good order."""
-    lab = open_lab(name, definition)
-    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: halt") as progress:
+    with alone_with(name, definition) as lab, console.Progress(f"lab {lab.identity.name}: halt") as progress:
         timeline = Timeline(progress)
         stopped = halt_lab(lab, timeline)
     console.say(
@@ -34,8 +33,7 @@ def halt(name: str, definition: str) -> None:
 
 def resume(name: str, definition: str) -> None:
     """Switch the whole lab on and wait until it is healthy."""
-    lab = open_lab(name, definition)
-    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: resume") as progress:
+    with alone_with(name, definition) as lab, console.Progress(f"lab {lab.identity.name}: resume") as progress:
         timeline = Timeline(progress)
         status, started = resume_lab(lab, timeline, lambda settled: heal_open(view(lab), console.say, cluster=settled))
     console.table(f"Lab {lab.identity.name} ({lab.provider.name})", *machines_table(status))
@@ -47,8 +45,10 @@ def power(name: str, definition: str, action: str, node: str) -> None:
     """Cut one machine's power, or switch it on."""
     if action not in ("on", "off"):
         raise UsageError(f"power {action}: no such action", "./inv power off NODE, or ./inv power on NODE")
-    lab = open_lab(name, definition)
-    with changing(lab.state), console.Progress(f"lab {lab.identity.name}: power {action} {node}") as progress:
+    with (
+        alone_with(name, definition) as lab,
+        console.Progress(f"lab {lab.identity.name}: power {action} {node}") as progress,
+    ):
         switch(lab, node, action == "on", Timeline(progress))
     console.say(f"{node} is {action}", "green bold")
 
@@ -58,13 +58,13 @@ def snapshot(name: str, definition: str, label: str, node: str) -> None:
 
     Raises UsageError where the provider takes no snapshots and for a machine that does not exist.
     """
-    lab = open_lab(name, definition)
-    keeper = snapshots(lab)
-    stopped = [lab.machine(node)] if node else list(lab.machines.values())
     if not label:
+        lab = open_lab(name, definition)
+        keeper, _ = _concerned(lab, node)
         _list(lab, keeper.snapshots(), node)
         return
-    with changing(lab.state), console.Progress(_title(lab, "snapshot", label, node)) as progress:
+    with alone_with(name, definition) as lab, console.Progress(_title(lab, "snapshot", label, node)) as progress:
+        keeper, stopped = _concerned(lab, node)
         timeline = Timeline(progress)
         heal_open(view(lab), timeline.line)  # a snapshot would keep the fault
         with clocks_held(stopped):
@@ -77,16 +77,14 @@ def snapshot(name: str, definition: str, label: str, node: str) -> None:
 
 def restore(name: str, definition: str, label: str, node: str) -> None:
     """Put the whole lab, or one machine, back; says so only once quorum, leases and VIP were seen to be well."""
-    lab = open_lab(name, definition)
-    keeper = snapshots(lab)
-    put_back = [lab.machine(node)] if node else list(lab.machines.values())
-    # The leader remembers what a member had; one that has less then gives up at every start (etcd#13509).
-    if lab.kubernetes and len(lab.topology.masters) > 1 and node in {master.name for master in lab.topology.masters}:
-        console.warn(
-            f"the other etcd members are ahead of {node} as it was: its own may stop again and again "
-            "(tocommit is out of range); the whole lab's snapshots fit together"
-        )
-    with changing(lab.state), console.Progress(_title(lab, "restore", label, node)) as progress:
+    with alone_with(name, definition) as lab, console.Progress(_title(lab, "restore", label, node)) as progress:
+        keeper, put_back = _concerned(lab, node)
+        # The leader remembers what a member had; one that has less then gives up at every start (etcd#13509).
+        if lab.kubernetes and len(lab.topology.masters) > 1 and node in {one.name for one in lab.topology.masters}:
+            console.warn(
+                f"the other etcd members are ahead of {node} as it was: its own may stop again and again "
+                "(tocommit is out of range); the whole lab's snapshots fit together"
+            )
         timeline = Timeline(progress)
         with clocks_held(put_back):
             with timeline.phase("restore", node):
@@ -94,6 +92,11 @@ def restore(name: str, definition: str, label: str, node: str) -> None:
             _step_clocks(lab, put_back, timeline)
         _settled(lab, timeline)
     console.say(f"restored {_shown(label, node)}; {timeline.elapsed:.1f} s", "green bold")
+
+
+def _concerned(lab: Lab, node: str) -> tuple[Snapshots, Sequence[Machine]]:
+    """Who keeps the lab's snapshots, and the machines that one is of: ``node``, or all."""
+    return snapshots(lab), [lab.machine(node)] if node else list(lab.machines.values())
 
 
 def _shown(label: str, node: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import console
-from lab.commands.changing import changing
-from lab.context import Lab, open_lab
+from lab.commands.changing import alone_with
+from lab.context import Lab
 from lab.drift import drift
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
@@ -36,16 +36,16 @@ def doubt(lab: Lab) -> str:
 
 def run(name: str, definition: str, cases: Sequence[str]) -> None:
     """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
-    lab = open_lab(name, definition)
-    if lab.state.stage in (None, Stage.MACHINES):
-        raise LabError(
-            f"lab {lab.identity.name} has machines only: there is nothing to verify yet", "./inv up brings it further"
-        )
-    chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
-    if not chosen:
-        raise LabError("there is no case for this lab")
-    seen = view(lab)
-    with changing(lab.state):
+    with alone_with(name, definition) as lab:
+        if lab.state.stage in (None, Stage.MACHINES):
+            raise LabError(
+                f"lab {lab.identity.name} has machines only: there is nothing to verify yet",
+                "./inv up brings it further",
+            )
+        chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
+        if not chosen:
+            raise LabError("there is no case for this lab")
+        seen = view(lab)
         folder = new_folder(seen, "verify")
         try:
             done = run_cases(chosen, seen, console.say, folder, doubt=lambda: doubt(lab))

@@ -8,9 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab.commands import power, verify
+from lab import context
+from lab.commands import bench, power, verify
+from lab.context import DEFAULT_DEFINITION
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.plan.site import Site
+from lab.providers import choice
 from lab.stage import Stage
 from lab.state import State
 from lab.verify.ledger import LATER, Ledger
@@ -41,8 +45,8 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
         state=state, identity=state.identity, kubernetes=False, machines={}, topology=SimpleNamespace(masters=())
     )
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
+    monkeypatch.setattr("lab.commands.changing.open_lab", lambda *_: lab)
     for module in (power, verify):
-        monkeypatch.setattr(module, "open_lab", lambda *_: lab)
         monkeypatch.setattr(module, "view", lambda _: None)
     monkeypatch.setattr(power, "snapshots", lambda _: keeper)
     for name in ("halt_lab", "resume_lab", "switch", "heal_open"):
@@ -52,3 +56,44 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
         command()
     (entry,) = Ledger(state.folder / "faults.json").entries()
     assert f"still open: {entry}: {LATER}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS.values(), lambda: bench.run("failover", 1, "", "", "", [str(DEFAULT_DEFINITION)])],
+    ids=[*COMMANDS.keys(), "bench failover"],
+)
+def test_a_command_that_a_destroy_overtakes_finds_no_lab(
+    command: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read before the command had the lock is no lab's any more: nothing may be made again from it."""
+    state = State(Identity("ha", tmp_path))
+    state.write("stage", Stage.WORKERS)
+    state.write("definition.yaml", DEFAULT_DEFINITION.read_text())
+    state.store_site(Site(state.identity, "lxc"))
+    acquire = State._acquire
+
+    def overtaken(self: State) -> object:
+        lock = acquire(self)
+        self.clear()
+        return lock
+
+    touched: list[str] = []
+
+    class Provider:
+        """Tells whatever is asked of it."""
+
+        name, capabilities = "fake", frozenset[str]()
+
+        def __getattr__(self, name: str) -> object:
+            touched.append(name)
+            raise AttributeError(name)
+
+    monkeypatch.setattr(context, "FOLDER", tmp_path)
+    monkeypatch.setattr(choice, "make", lambda *_: Provider())
+    monkeypatch.setattr(power, "snapshots", lambda _: SimpleNamespace(snapshot=touched.append, restore=touched.append))
+    monkeypatch.setattr(State, "_acquire", overtaken)
+    with pytest.raises(LabError, match="there is no lab ha"):
+        command()
+    assert touched == []
+    assert not state.folder.exists()

@@ -12,7 +12,7 @@ import pytest
 from interrupting import answered, interrupt
 
 from lab.command import LineSink
-from lab.commands import power
+from lab.commands import changing, power
 from lab.context import Lab
 from lab.definition import parse
 from lab.errors import LabError, UsageError
@@ -61,7 +61,8 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     def step(machines: Sequence[Machine]) -> None:
         made.done.append(f"step {' '.join(machine.name for machine in machines)}")
 
-    monkeypatch.setattr(power, "open_lab", lambda name, definition: lab)
+    for module in (power, changing):
+        monkeypatch.setattr(module, "open_lab", lambda name, definition: lab)
     monkeypatch.setattr(power, "settle", lambda *_: made.done.append("settle"))
     monkeypatch.setattr("lab.providers.libvirt.clocks.step", step)
     monkeypatch.setattr(Channel, "forget", lambda self, machine: made.done.append(f"forget {machine}"))
@@ -170,7 +171,9 @@ def test_that_there_are_none_is_said_with_how_to_take_one(keeper: Keeper, capsys
 def test_containers_take_none(keeper: Keeper, label: str, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = power.open_lab("", "")
     container = SimpleNamespace(name="lxc", enter=lambda: ())
-    monkeypatch.setattr(power, "open_lab", lambda *_: Lab(lab.definition, lab.topology, lab.state, container, lab.site))  # type: ignore[arg-type]
+    other = Lab(lab.definition, lab.topology, lab.state, container, lab.site)  # type: ignore[arg-type]
+    for module in (power, changing):
+        monkeypatch.setattr(module, "open_lab", lambda *_: other)
     commands = (power.snapshot, power.restore) if label else (power.snapshot,)
     for command in commands:
         with pytest.raises(UsageError, match="provider lxc takes no snapshots"):

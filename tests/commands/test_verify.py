@@ -43,7 +43,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         machines={},
         kubernetes=True,
     )
-    monkeypatch.setattr(verify, "open_lab", lambda *_: lab)
+    monkeypatch.setattr("lab.commands.changing.open_lab", lambda *_: lab)
     monkeypatch.setattr(verify, "drift", lambda _: "haproxy, keepalived not applied on master2")
     yield state
 

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lab.command import run
-from lab.commands import verify
+from lab.commands import changing, verify
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.parallel import workers
@@ -139,7 +139,7 @@ def main(folder: Path, words: list[str]) -> None:
 
     case = Case("haproxy-stop", "a file is there", "nothing", "", "", (STEADY_CLIENT,), broken)
     cases.CASES["haproxy-stop"] = case
-    verify.open_lab = lambda name, definition: made  # type: ignore[assignment]
+    changing.open_lab = lambda name, definition: made  # type: ignore[assignment]
     verify.view = lambda lab: view  # type: ignore[assignment]
     verify.doubt = lambda lab: ""
     ledger.make = lambda name, node: fault  # type: ignore[assignment]
