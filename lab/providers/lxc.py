@@ -162,6 +162,7 @@ class LxcProvider:
         self._lxc("stop", "--name", folder.name, "--kill")  # fails when it does not run: the removal below judges
         stopped = self._lxc("wait", "--name", folder.name, "--state", "STOPPED", "--timeout", "10")
         stopped.check(f"{folder.name} still runs, so its files were not touched: try again")
+        (folder / "config").unlink(missing_ok=True)  # first: what a kill leaves of the rest is no whole container
         shutil.rmtree(folder)
         (LOCKS / folder.relative_to("/").with_name(f".{folder.name}")).unlink(missing_ok=True)
         return f"container {folder.name}"
@@ -176,15 +177,25 @@ class LxcProvider:
         return MachineState.STOPPED if present else MachineState.ABSENT
 
     def _adopt(self, node: str, sink: LineSink) -> None:
-        """Remove what an interrupted ``vagrant up`` left half-made, so that the next one makes it anew."""
-        folder = self.lxc_path / self.identity.machine(node)
+        """Bring Vagrant's note of a container into agreement with what there is; one that is whole is never removed.
+
+        LXC keeps the file "partial" in a container's folder until it is made. From then on it is whole for Vagrant too:
+        network, mounts and host name are written into its configuration at each start (vagrant-lxc, driver.rb).
+        """
+        name = self.identity.machine(node)
+        folder = self.lxc_path / name
         known = self.identity.state / ".vagrant" / "machines" / node / self.name / "id"
         if not folder.exists():
             return
-        if not known.is_file() or (folder / "partial").exists() or not (folder / "config").is_file():
+        if (folder / "partial").exists() or not (folder / "config").is_file():
             sink(Note(f"{node}: removing the half-made container of an interrupted run"))
             self._remove_container(folder)
             known.unlink(missing_ok=True)
+        elif not known.is_file() or known.read_text().strip() != name:
+            what = "a machine that Vagrant does not know (its folder .vagrant was removed)"
+            sink(Note(f"{node}: {what}: tell Vagrant of it"))
+            known.parent.mkdir(parents=True, exist_ok=True)
+            known.write_text(name)
 
     @contextmanager
     def _telling(self, nodes: Sequence[str]) -> Iterator[None]:

@@ -59,10 +59,15 @@ def place(provider: LxcProvider, node: str) -> Path:
     for link in ("bin", "sbin", "lib", "lib64"):
         (rootfs / link).symlink_to(f"usr/{link}")
     (folder / "config").write_text(CONFIG.format(name=name, rootfs=rootfs))
-    note = provider.identity.state / ".vagrant" / "machines" / node / "lxc" / "id"
+    note = note_of(provider, node)
     note.parent.mkdir(parents=True)
     note.write_text(name)
     return folder
+
+
+def note_of(provider: LxcProvider, node: str) -> Path:
+    """Where Vagrant keeps the container's name (Vagrant::Machine, vagrant/machine.rb)."""
+    return provider.identity.state / ".vagrant" / "machines" / node / "lxc" / "id"
 
 
 def await_state(provider: LxcProvider, node: str, state: MachineState) -> None:
@@ -245,13 +250,16 @@ def test_after_a_restart_of_the_host_its_machines_are_stopped_not_absent(provide
     assert provider.network_trouble() == ""
 
 
-@pytest.mark.parametrize("missing", ["config", "note"])
-def test_a_half_made_container_goes_before_vagrant_makes_it_anew(provider: LxcProvider, missing: str) -> None:
+@pytest.mark.parametrize("half_made", ["no config", "partial"])
+def test_a_half_made_container_goes_before_vagrant_makes_it_anew(provider: LxcProvider, half_made: str) -> None:
     provider.prepare(lambda line: None)
     folder = place(provider, "m1")
     whole = place(provider, "m2")
-    note = provider.identity.state / ".vagrant" / "machines" / "m1" / "lxc" / "id"
-    (note if missing == "note" else folder / "config").unlink()
+    note = note_of(provider, "m1")
+    if half_made == "partial":
+        (folder / "partial").touch()
+    else:
+        (folder / "config").unlink()
     told: list[str] = []
     for node in ("m1", "m2"):
         provider._adopt(node, told.append)
