@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lab.command import shown
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.site import Site
@@ -23,6 +24,10 @@ LOCK = "lock"
 
 #: How often a folder is made that others remove at that very moment.
 LOCK_TRIES = 10
+
+
+class MovedError(LabError):
+    """The lab was made in another folder: its machines are called after that one, and would not be found from here."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +111,47 @@ class State:
         return (Path(own) / "halab" if own else Path(f"/tmp/halab-{os.geteuid()}")) / self.identity.prefix
 
     def load_site(self) -> Site | None:
-        """The site that the lab was made for, or None before its first ``up``."""
+        """The site that the lab was made for, or None before its first ``up``.
+
+        Raises LabError when it is damaged, MovedError when it was made for another folder than this.
+        """
         file = self.folder / "site.json"
         if not file.is_file():
             return None
         try:
-            data: dict[str, Any] = json.loads(file.read_text())
-            return Site(identity=self.identity, **data)
+            data: dict[str, Any] = {**json.loads(file.read_text())}
+            made_in = Path(data.pop("folder", self.identity.folder))  # one of an earlier version has none
+            site = Site(identity=self.identity, **data)
         except (ValueError, TypeError) as error:
             raise LabError(
                 f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew"
             ) from error
+        if made_in != self.identity.folder:
+            raise self._moved(made_in)
+        return site
+
+    def _moved(self, made_in: Path) -> MovedError:
+        """What a person is told whose clone is not where the lab was made, and what to do."""
+        name, here = self.identity.name, self.identity.folder
+        message = f"lab {name} was made in {made_in}, and this clone is {here}"
+        there = State(Identity(name, made_in)).folder
+        if there.is_dir() and there.samefile(self.folder):
+            return MovedError(f"{message}: the same folder by another path", shown(["cd", str(made_in)]))
+        if (there / "site.json").is_file():
+            return MovedError(
+                f"{message}: it is a copy",
+                f"the lab belongs to that one; what was copied of it goes by {shown(['rm', '-r', str(self.folder)])}",
+            )
+        back = shown(["mv", "-T", str(here), str(made_in)])
+        return MovedError(
+            f"{message}: it was moved", f"{back}; before it is moved again: ./inv destroy --lab {name} there"
+        )
 
     def store_site(self, site: Site) -> None:
-        """Keep the site."""
+        """Keep the site, and the folder that all names on the host are made of."""
         data = asdict(site)
         del data["identity"]
-        self.write("site.json", json.dumps(data, indent=1) + "\n")
+        self.write("site.json", json.dumps({"folder": str(self.identity.folder), **data}, indent=1) + "\n")
 
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
         """Write a file of the folder whole or not at all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
-from lab.state import State
+from lab.state import MovedError, State
 from lab.timeline import Phase, Timeline
 from lab.waiting import WaitTimeout, wait_for
 
@@ -141,6 +142,38 @@ class TestState:
         assert state.load_site() is None
         state.store_site(site)
         assert state.load_site() == site
+
+    def test_a_lab_whose_clone_was_moved_is_refused_with_both_folders(self, state: State, tmp_path: Path) -> None:
+        """All its names hold the folder that it was made in: elsewhere it would be looked for under other ones."""
+        old, new = tmp_path / "old clone", tmp_path / "new"
+        State(Identity("ha", old)).store_site(Site(state.identity, "lxc"))
+        old.rename(new)
+        with pytest.raises(MovedError) as caught:
+            State(Identity("ha", new)).load_site()
+        assert caught.value.message == f"lab ha was made in {old}, and this clone is {new}: it was moved"
+        assert f"mv -T {new} '{old}'" in caught.value.hint
+
+    def test_a_copied_clone_leaves_the_lab_to_the_one_it_was_copied_from(self, state: State, tmp_path: Path) -> None:
+        state.store_site(Site(state.identity, "lxc"))
+        copy = State(Identity("ha", tmp_path / "copy"))
+        shutil.copytree(state.folder, copy.folder)
+        with pytest.raises(MovedError, match="it is a copy") as caught:
+            copy.load_site()
+        assert f"rm -r {copy.folder}" in caught.value.hint
+        assert state.load_site() is not None
+
+    def test_a_clone_under_a_second_path_is_told_from_a_copy(self, state: State, tmp_path: Path) -> None:
+        """Such as a bind mount: what a copy is told to remove would be the lab itself."""
+        state.store_site(Site(state.identity, "lxc"))
+        second = tmp_path / "second"
+        second.symlink_to(tmp_path)
+        with pytest.raises(MovedError, match="the same folder") as caught:
+            State(Identity("ha", second)).load_site()
+        assert caught.value.hint == f"cd {tmp_path}"
+
+    def test_a_lab_of_an_earlier_version_is_taken_as_it_is(self, state: State) -> None:
+        state.write("site.json", '{"provider": "lxc"}')
+        assert state.load_site() == Site(state.identity, "lxc")
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"no": "such field"}'])
     def test_a_damaged_site_is_named(self, state: State, text: str) -> None:

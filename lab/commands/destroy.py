@@ -15,7 +15,7 @@ from lab.definition import load
 from lab.errors import LabError
 from lab.providers import choice
 from lab.providers.remains import Remains
-from lab.state import State, delete
+from lab.state import MovedError, State, delete
 from lab.topology import derive
 from lab.usage import forget
 from lab.verify.ledger import still_open
@@ -83,6 +83,8 @@ def _read(read: Callable[[], Found], sink: LineSink) -> Found | None:
     """What was read, None when it is damaged, which is said."""
     try:
         return read()
+    except MovedError:
+        raise  # by the names of this folder nothing would be found, and what tells the right ones would be deleted
     except LabError as error:
         sink(f"what the lab was made of cannot be read, so that it is looked for by its name: {error.message}")
         return None

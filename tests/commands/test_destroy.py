@@ -134,6 +134,26 @@ def test_a_lab_is_opened_as_it_was_made(state: State) -> None:
     assert [node.name for node in open_lab("ha").topology.nodes] == ["m1"]
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_moved_clone_removes_nothing(
+    state: State, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, everything: bool
+) -> None:
+    """By its new names it finds no machine, and the folder is all that still tells the old ones."""
+    asked: list[Remains] = []
+    monkeypatch.setattr(Remains, "remove_all", lambda remains, _: asked.append(remains))
+    moved = State(Identity("ha", tmp_path / "moved"))
+    before = names(state)
+    moved.folder.parent.mkdir(parents=True)
+    state.folder.rename(moved.folder)
+    monkeypatch.setattr(context, "FOLDER", tmp_path / "moved")
+    with pytest.raises(LabError, match="it was moved"):
+        destroy.run("ha", "", everything=everything)
+    with pytest.raises(LabError, match="it was moved"):
+        open_lab("ha")
+    assert (provider.there, asked) == (["container m1"], [])
+    assert names(moved) - {"lock"} == before
+
+
 VIRTUAL = {"driver": "kvm", "libvirt_uri": "qemu:///system", "daemon": "system"}
 
 
