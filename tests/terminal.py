@@ -7,6 +7,7 @@ import pty
 import select
 import signal
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ class Terminal:
 
     def __init__(self, argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         self._master, slave = pty.openpty()
+        # Else Ctrl-C throws away what was written and not yet read, which no test could tell from what was never said.
+        modes = termios.tcgetattr(slave)
+        modes[3] |= termios.NOFLSH
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
         self._ended, self._end = os.pipe()
         self._shown = bytearray()
         self.process = subprocess.Popen(
