@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lab import cgroups
 from lab.requirements import kernel
 from lab.requirements.finding import Grade
+from lab.requirements.scope import Scope
+from lab.stage import Stage
 
 
 def unified(top: Path, controllers: str) -> Path:
@@ -46,6 +50,6 @@ def test_no_control_groups_at_all_lack_everything(tmp_path: Path) -> None:
 def test_a_host_without_them_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgroups, "version", lambda: "v2")
     monkeypatch.setattr(cgroups, "missing", lambda: ["memory"])
-    found = kernel.cgroups()
+    found = kernel.cgroups(cast(Scope, SimpleNamespace(stage=Stage.WORKERS)))
     assert (found.seen, found.grade) == ("v2 without memory", Grade.BAD)
     assert "cgroup_disable" in found.hint

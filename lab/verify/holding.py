@@ -87,7 +87,7 @@ def holds(recorded: Recorded, end: float) -> list[Hold]:
     for node in recorded.ranking:
         quiet = silences(recorded.faults, node, end)
         since: Change | None = None
-        for change, holding in _changes(recorded, node, quiet):
+        for change, holding in _changes(recorded, node, end, quiet):
             if holding and since is None:
                 since = change
             elif not holding and since is not None:
@@ -98,10 +98,21 @@ def holds(recorded: Recorded, end: float) -> list[Hold]:
     return found
 
 
-def _changes(recorded: Recorded, node: str, quiet: list[tuple[float, float]]) -> list[tuple[Change, bool]]:
-    """(when, holds?) of one master, silences included as "no longer"."""
+def excused(faults: Iterable[Applied], node: str, end: float) -> list[tuple[float, float]]:
+    """When a node could not be looked at by a fault: until it was healed, as a machine that boots cannot be asked."""
+    return [(f.moment, f.healed if f.healed is not None else end) for f in faults if f.silences and f.node == node]
+
+
+def _within(start: float, end: float, spans: Iterable[tuple[float, float]]) -> float:
+    """Seconds between two moments that lie in one of the spans."""
+    return sum(max(0.0, min(end, stop) - max(start, begin)) for begin, stop in spans)
+
+
+def _changes(recorded: Recorded, node: str, end: float, quiet: list[tuple[float, float]]) -> list[tuple[Change, bool]]:
+    """(when, holds?) of one master, silences included as "no longer". A watcher that stood with its machine is not late."""
+    still = excused(recorded.faults, node, end)
     looks = [
-        (Change(look.at, look.late, look.error), look.holds)
+        (Change(look.at, look.late - _within(look.at - look.late, look.at, still), look.error), look.holds)
         for look in recorded.seen(node)
         if not any(start < look.at < end for start, end in quiet)
     ]
@@ -144,19 +155,13 @@ def runs(found: Iterable[Segment], several: bool) -> list[Segment]:
 
 
 def blind(recorded: Recorded, start: float, end: float) -> list[Blind]:
-    """Where a master was not looked at for longer than MAX_SILENCE although no fault had silenced it.
-
-    A machine that is being healed is excused until the heal is over: it boots, and cannot be asked yet.
-    """
+    """Where a master was not looked at for longer than MAX_SILENCE although no fault had silenced it."""
     found = []
     for node in recorded.ranking:
         moments = [look.at for look in recorded.seen(node) if start <= look.at <= end]
-        excused = [(f.moment, f.healed if f.healed is not None else end)
-                   for f in recorded.faults if f.silences and f.node == node]  # fmt: skip
-        marks = [start, *moments, end]
-        for left, right in itertools.pairwise(marks):
-            covered = sum(max(0.0, min(right, stop) - max(left, begin)) for begin, stop in excused)
-            if right - left - covered > MAX_SILENCE:
+        still = excused(recorded.faults, node, end)
+        for left, right in itertools.pairwise([start, *moments, end]):
+            if right - left - _within(left, right, still) > MAX_SILENCE:
                 found.append(Blind(node, left, right))
     return found
 
