@@ -109,7 +109,7 @@ def _within(start: float, end: float, spans: Iterable[tuple[float, float]]) -> f
 
 
 def _changes(recorded: Recorded, node: str, end: float, quiet: list[tuple[float, float]]) -> list[tuple[Change, bool]]:
-    """(when, holds?) of one master, silences included as "no longer". A watcher that stood with its machine is not late."""
+    """(when, holds?) of one master, silences included as "no longer". A watcher that stood with it was not late."""
     still = excused(recorded.faults, node, end)
     looks = [
         (Change(look.at, look.late - _within(look.at - look.late, look.at, still), look.error), look.holds)
