@@ -139,7 +139,7 @@ class _Process:
         while True:
             if set(os.read(arrived, 64)) & set(SIGNALS):
                 for pause in AGAIN:
-                    time.sleep(pause)
+                    time.sleep(pause)  # nothing tells that the main thread has begun to wait
                     signal.pthread_kill(main, WAKE)
 
     def speak(self) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import needs
 import pytest
 from judges import in_namespace
-from samples import site, topology
+from samples import DEFINITIONS, site
 
-from lab.definition import parse
+from lab.definition import Definition, load, parse
 from lab.plan import render
 from lab.topology import derive
 
@@ -30,14 +30,18 @@ hang() { kill -STOP "$1"; until_true stands "$1"; }
 """
 
 
+def put(definition: Definition, node: str, folder: Path) -> None:
+    """The files of a node, as they lie in a lab's folder."""
+    for path, file in render(derive(definition, driver=""), site(), vagrantfile=False).items():
+        if path.startswith(f"nodes/{node}/"):
+            (folder / Path(path).name).write_text(file.content)
+            (folder / Path(path).name).chmod(file.mode)
+
+
 @pytest.fixture
 def master1(tmp_path: Path) -> Path:
-    """The files of master1, as they lie in a lab's folder."""
-    for path, file in render(topology("ha"), site(), vagrantfile=False).items():
-        if path.startswith("nodes/master1/"):
-            target = tmp_path / Path(path).name
-            target.write_text(file.content)
-            target.chmod(file.mode)
+    """The folder with the files of master1."""
+    put(load(DEFINITIONS["ha"]), "master1", tmp_path)
     return tmp_path
 
 
@@ -101,10 +105,7 @@ EOF
 def test_the_truth_check_does_not_depend_on_what_backends_do(tmp_path: Path) -> None:
     needs.programs("haproxy", "python3")
     text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
-    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
-        if path.startswith("nodes/m1/"):
-            (tmp_path / Path(path).name).write_text(file.content)
-            (tmp_path / Path(path).name).chmod(file.mode)
+    put(parse(text), "m1", tmp_path)
     # A backend whose kernel accepts and which never says a word: a client waits, and haproxy is well all the same.
     silent = "import signal, socket; s = socket.create_server(('10.21.0.11', 6443), backlog=100); signal.pause()"
     script = (
@@ -160,10 +161,7 @@ while True:
 def test_a_haproxy_with_all_the_connections_that_it_may_have_is_alive(tmp_path: Path) -> None:
     needs.programs("haproxy", "python3")
     text = "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\nhaproxy: {check: {kind: tcp}}\n"
-    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
-        if path.startswith("nodes/m1/"):
-            (tmp_path / Path(path).name).write_text(file.content)
-            (tmp_path / Path(path).name).chmod(file.mode)
+    put(parse(text), "m1", tmp_path)
     (tmp_path / "crowd.py").write_text(CROWD)
     (tmp_path / "greeter.py").write_text(GREETER)
     script = (
@@ -197,10 +195,7 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
         "nodes: [{name: m1, role: master, priority: 100}, {name: m2, role: master, priority: 90}]\n"
         f"keepalived: {{detection: {{how: script, weight: 20, test: {test}}}}}\n"
     )
-    for path, file in render(derive(parse(text), driver=""), site(), vagrantfile=False).items():
-        if path.startswith("nodes/m1/"):
-            (tmp_path / Path(path).name).write_text(file.content)
-            (tmp_path / Path(path).name).chmod(file.mode)
+    put(parse(text), "m1", tmp_path)
     script = (
         WAIT
         + """

@@ -55,7 +55,7 @@ while not began or time.monotonic() < began[0] + float(sys.argv[2]):
             stream.sendall(b"?")
         if not stream.recv(4096):
             break
-        time.sleep(0.2)
+        time.sleep(0.2)  # the pace of one who talks
     except TimeoutError:
         pass
     except OSError:
