@@ -111,7 +111,13 @@ def _stays(fault: Fault, outage: Span | None, reason: str) -> Promise:
 
 
 def _goes(
-    topology: Topology, fault: Fault, moves: bool | None, outage: Span, vacant: float, back: Span | None, reason: str
+    topology: Topology,
+    fault: Fault,
+    moves: bool | None,
+    outage: Span | None,
+    vacant: float,
+    back: Span | None,
+    reason: str,
 ) -> Promise:
     """The VIP moves, or may.
 
@@ -277,7 +283,11 @@ def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
         reason += (
             f"; back again it gives clients for up to {deceived:.3g} s to its own apiserver, which is not there yet"
         )
-    outage = Span(takeover.least, most + GRAIN)
+    outage: Span | None = Span(takeover.least, most + GRAIN)
+    if fault is Fault.PAUSE and check.kind == "tcp" and not topology.driver:
+        # A container's processes are frozen, and not the kernel, which goes on accepting for them.
+        outage = None
+        reason = f"the VIP moves, {shown(takeover)}, but tcp checks never miss the apiserver of a frozen container"
     return _goes(topology, fault, True, outage, takeover.most + GRAIN, back, reason)
 
 

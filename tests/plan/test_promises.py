@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from samples import topology
+from samples import DEFINITIONS, topology
 
-from lab.definition import parse
+from lab.definition import load, parse
 from lab.definition.models import Keepalived
 from lab.definition.vrrp import down_timer, skew
 from lab.plan.promises import GRAIN, Fault, Promise, Span, promise, promises, shown
@@ -115,6 +115,17 @@ def test_silence_takes_the_down_timer() -> None:
     assert got.vacant == pytest.approx(0.64375 + GRAIN)
     # The lost apiserver is still given connections until haproxy's checks have failed twice.
     assert outage(got).most == pytest.approx(0.9 + GRAIN)
+
+
+@pytest.mark.parametrize(("driver", "survived"), [("", False), ("kvm", True)])
+def test_the_kernel_of_a_frozen_container_answers_tcp_checks_and_that_of_a_machine_does_not(
+    driver: str, survived: bool
+) -> None:
+    checked = {name: derive(load(DEFINITIONS[name]), driver) for name in ("article", "ha")}
+    assert (promise(checked["article"], Fault.PAUSE).outage is not None) == survived
+    assert promise(checked["ha"], Fault.PAUSE).outage is not None, "it asks, over TLS"
+    assert promise(checked["article"], Fault.POWER_CUT).outage is not None, "nobody answers"
+    assert promise(checked["article"], Fault.PAUSE).moves
 
 
 def test_a_cluster_may_have_lost_etcds_leader_as_well() -> None:
