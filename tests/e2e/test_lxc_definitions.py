@@ -90,7 +90,7 @@ def test_what_the_articles_settings_survive_and_what_not_is_said_before_and_judg
         lab("verify", *(word for case in cases for word in ("--case", case)), seconds=1800, status=None).expect(1)
         found = json.loads((lab.runs("verify")[-1] / "verdict.json").read_text())["cases"]
         failed = {case["case"]: {v["check"] for v in case["verdicts"] if v["outcome"] != "pass"} for case in found}
-        # A master that boots is given clients before its apiserver is ready: how many of them lose depends on its start.
+        # A master that boots is given clients before its apiserver is ready: what they lose depends on its start.
         back = failed.pop("power-cut")
         assert back and back <= {"failback", "losses", "recovered"}, found
         good = {case: set() for case in ("haproxy-stop", "haproxy-kill", "haproxy-crash")}
