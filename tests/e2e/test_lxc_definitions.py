@@ -82,10 +82,10 @@ def test_other_names_addresses_port_and_networks(containers: None, tmp_path: Pat
 def test_what_the_articles_settings_survive_and_what_not_is_said_before_and_judged_after(containers: None) -> None:
     cases = [case.name for case in LOADBALANCER]
     with made("article", FOLDER / "configs/article.yaml") as lab:
-        planned = lab("plan").out
+        planned = lab("plan")
         for case in ("haproxy-hang", "pause"):
-            assert re.search(rf"^{case} .*not survived", planned, re.MULTILINE)
-        assert "given clients as soon as it listens, seconds before it is ready" in planned
+            assert re.search(rf"^{case} .*not survived", planned.out, re.MULTILINE)
+        assert "given clients as soon as it listens, seconds before it is ready" in planned.err
         lab.up()
         lab("verify", *(word for case in cases for word in ("--case", case)), seconds=1800, status=None).expect(1)
         found = json.loads((lab.runs("verify")[-1] / "verdict.json").read_text())["cases"]
