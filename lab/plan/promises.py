@@ -6,7 +6,7 @@ Take-over and skew: RFC 3768 and RFC 5798. What keepalived, haproxy and systemd 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lab.definition import vrrp
@@ -279,7 +279,13 @@ def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
         reason += f"; when it led etcd, its successor and the checks take up to {election:.3g} s"
         most = max(most, election)
     back = _back(topology, _slowest(definition)) if fault is Fault.POWER_CUT else Span(0.0, keepalived.advert_interval)
-    if fault is Fault.POWER_CUT and back is not None and (deceived := _deceived(topology, back)):
+    # What only connects believes in an apiserver that listens, long before it can serve (403 and 500 until then).
+    unready = fault is Fault.POWER_CUT and cluster and check.kind == "tcp"
+    if unready:
+        reason += (
+            "; back again, its apiserver gets clients before it can serve them, and nobody can promise for how long"
+        )
+    elif fault is Fault.POWER_CUT and back is not None and (deceived := _deceived(topology, back)):
         reason += (
             f"; back again it gives clients for up to {deceived:.3g} s to its own apiserver, which is not there yet"
         )
@@ -288,7 +294,8 @@ def _silence(topology: Topology, fault: Fault, cluster: bool) -> Promise:
         # A container's processes are frozen, and not the kernel, which goes on accepting for them.
         outage = None
         reason = f"the VIP moves, {shown(takeover)}, but tcp checks never miss the apiserver of a frozen container"
-    return _goes(topology, fault, True, outage, takeover.most + GRAIN, back, reason)
+    gone = _goes(topology, fault, True, outage, takeover.most + GRAIN, back, reason)
+    return replace(gone, failback=None) if unready else gone
 
 
 def _slowest(definition: Definition) -> Span:

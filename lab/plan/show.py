@@ -71,7 +71,7 @@ def _promises(topology: Topology) -> Table:
             words[made.moves],
             shown(made.outage) if made.survived else "not survived",
             shown(made.back) if made.back else "–",
-            shown(made.failback) if made.failback else "–",
+            shown(made.failback) if made.failback else "not promised" if made.survived else "–",
             made.reason,
         )
         for made in promises(topology)

@@ -149,12 +149,26 @@ def test_a_machine_that_was_resumed_still_believes_to_be_the_master() -> None:
 
 
 def test_a_haproxy_that_starts_believes_in_an_apiserver_that_is_not_there() -> None:
-    got = promise(topology("article"), Fault.POWER_CUT)
+    got = promise(topology("article"), Fault.POWER_CUT, cluster=False)
     assert got.back is not None and got.failback is not None
     # Three checks of two seconds each find it out, and the VIP is not back before three advertisements.
     assert got.failback.most == pytest.approx(6.0 - got.back.least + GRAIN)
     assert "up to 3.47 s to its own apiserver" in got.reason
     assert promise(topology("article"), Fault.STOP).failback == Span(0.0, GRAIN)
+
+
+@pytest.mark.parametrize("preempt", [True, False])
+def test_of_an_apiserver_that_boots_behind_checks_that_only_connect_nothing_is_promised(preempt: bool) -> None:
+    definition = made(preempt=str(preempt).lower()).definition
+    haproxy = definition.haproxy.model_copy(
+        update={"check": definition.haproxy.check.model_copy(update={"kind": "tcp"})}
+    )
+    checked = derive(definition.model_copy(update={"haproxy": haproxy}), driver="")
+    got = promise(checked, Fault.POWER_CUT)
+    assert got.survived and got.failback is None
+    assert "gets clients before it can serve them" in got.reason
+    assert promise(checked, Fault.POWER_CUT, cluster=False).failback is not None, "the stand-in answers from the start"
+    assert promise(checked, Fault.STOP).failback is not None, "its apiserver never went away"
 
 
 def test_of_a_fault_that_only_its_heal_ends_no_way_back_is_promised() -> None:
