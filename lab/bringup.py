@@ -188,7 +188,7 @@ class Bringup:
         done = provisioner.run(stage, seen)
         self.state.return_settings()
         if stage.has_kubernetes and (done or not self.state.kubeconfig.is_file()):
-            first = lab.machines[lab.topology.masters[0].name]
+            first = lab.machines[lab.topology.control_planes[0].name]
             # The text goes into a file of its owner's and nowhere else: no sink, no label with content.
             credential = first.run("cat /etc/kubernetes/admin.conf", secret=True).check().stdout
             self.state.found(credential)

@@ -84,9 +84,9 @@ class Lab:
         )
 
     def control_plane(self) -> tuple[Node, Machine]:
-        """A master whose apiserver answers. Raises LabError when none does."""
+        """A control plane whose apiserver answers. Raises LabError when none does."""
         said = []
-        for node in self.topology.masters:
+        for node in self.topology.control_planes:
             machine = self.machines[node.name]
             try:
                 probe = machine.run("kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz", timeout=15.0)

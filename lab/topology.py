@@ -6,43 +6,50 @@ from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from itertools import islice
-from typing import Literal
 
 from lab.definition.defaults import addresses, gateway, priorities
 from lab.definition.driver import EMULATION, resolve
 from lab.definition.models import Definition
 from lab.errors import UsageError
+from lab.model.functions import Function, Functions, short_form
+from lab.stage import Stage
 
 POD_PREFIX = 24
+
+#: What makes a node one of those that the cluster has before its workers.
+CONTROL: Functions = frozenset({Function.CONTROL_PLANE, Function.ETCD})
 
 
 @dataclass(frozen=True)
 class Node:
-    """One machine. ``index`` is its position among the nodes of its role, from 0; ``memory`` is in MiB."""
+    """One machine. ``priority`` is that of a load balancer, None for others; ``memory`` is in MiB."""
 
     name: str
-    role: Literal["master", "worker"]
-    index: int
+    functions: Functions
     address: IPv4Address
     priority: int | None
     cpus: int
     memory: int
     pod_subnet: IPv4Network
 
+    def has(self, function: Function) -> bool:
+        """Is it there for this?"""
+        return function in self.functions
+
+    @property
+    def role(self) -> str:
+        """What people call it."""
+        return short_form(self.functions)
+
     @property
     def is_master(self) -> bool:
         """Does it run a control plane and the load balancer?"""
-        return self.role == "master"
-
-    @property
-    def is_first(self) -> bool:
-        """Is it the master on which the cluster begins?"""
-        return self.is_master and self.index == 0
+        return self.has(Function.CONTROL_PLANE)
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole lab: its nodes (masters first, each role in the definition's order) and its addresses.
+    """The whole lab: its nodes (control planes first, else in the definition's order) and its addresses.
 
     ``driver`` is that of its machines, ``definition`` what was written, resolved for it (see lab.definition.driver).
     """
@@ -51,20 +58,45 @@ class Topology:
     driver: str
     nodes: tuple[Node, ...]
 
+    def having(self, function: Function) -> tuple[Node, ...]:
+        """The nodes that are there for this."""
+        return tuple(node for node in self.nodes if node.has(function))
+
+    @cached_property
+    def control_planes(self) -> tuple[Node, ...]:
+        """Those with an apiserver, at least one; the cluster begins on the first."""
+        return self.having(Function.CONTROL_PLANE)
+
+    @cached_property
+    def etcd_members(self) -> tuple[Node, ...]:
+        """Those with a member of etcd."""
+        return self.having(Function.ETCD)
+
+    @cached_property
+    def load_balancers(self) -> tuple[Node, ...]:
+        """Those with haproxy and keepalived, which elect the holder of the VIP."""
+        return self.having(Function.LOAD_BALANCER)
+
+    @cached_property
+    def workers(self) -> tuple[Node, ...]:
+        """Those that are there for pods alone."""
+        return self.having(Function.WORKER)
+
+    def members(self, stage: Stage) -> tuple[Node, ...]:
+        """The cluster's nodes at a stage."""
+        if not stage.has_kubernetes:
+            return ()
+        return tuple(node for node in self.nodes if stage is Stage.WORKERS or node.functions & CONTROL)
+
     @cached_property
     def masters(self) -> tuple[Node, ...]:
         """The control planes."""
         return tuple(node for node in self.nodes if node.is_master)
 
     @cached_property
-    def workers(self) -> tuple[Node, ...]:
-        """The other nodes."""
-        return tuple(node for node in self.nodes if not node.is_master)
-
-    @cached_property
     def ranked(self) -> tuple[Node, ...]:
-        """The masters in the order in which they deserve the VIP: by priority, then by address (RFC 5798, 6.4.3)."""
-        return tuple(sorted(self.masters, key=lambda node: (-(node.priority or 0), -int(node.address))))
+        """The load balancers in the order of who deserves the VIP: by priority, then address (RFC 5798, 6.4.3)."""
+        return tuple(sorted(self.load_balancers, key=lambda node: (-(node.priority or 0), -int(node.address))))
 
     @property
     def vip(self) -> IPv4Address:
@@ -108,15 +140,14 @@ class Topology:
             raise UsageError(f"there is no node {name}", "one of: " + ", ".join(self._by_name)) from None
 
     def peers(self, node: Node) -> tuple[Node, ...]:
-        """The other masters."""
-        return tuple(master for master in self.masters if master.name != node.name)
+        """The other load balancers."""
+        return tuple(other for other in self.load_balancers if other.name != node.name)
 
 
 def derive(definition: Definition, driver: str) -> Topology:
     """The topology, on machines of this driver, of a definition that ``lab.definition.load`` has let pass."""
     definition = resolve(definition, driver)
     slices = islice(definition.network.pods.subnets(new_prefix=POD_PREFIX), len(definition.nodes))
-    counts = {"master": 0, "worker": 0}
     nodes = []
     derived = zip(definition.nodes, addresses(definition), priorities(definition), slices, strict=True)
     for spec, address, priority, pod_subnet in derived:
@@ -126,8 +157,7 @@ def derive(definition: Definition, driver: str) -> Topology:
         nodes.append(
             Node(
                 name=spec.name,
-                role=spec.role,
-                index=counts[spec.role],
+                functions=spec.functions,
                 address=address,
                 priority=priority,
                 cpus=1 if driver == EMULATION else cpus,  # further ones would only wait for each other
@@ -135,5 +165,4 @@ def derive(definition: Definition, driver: str) -> Topology:
                 pod_subnet=pod_subnet,
             )
         )
-        counts[spec.role] += 1
-    return Topology(definition, driver, tuple(sorted(nodes, key=lambda node: not node.is_master)))
+    return Topology(definition, driver, tuple(sorted(nodes, key=lambda node: not node.has(Function.CONTROL_PLANE))))

@@ -11,6 +11,8 @@ from lab.definition import check, parse
 from lab.definition.models import Keepalived
 from lab.definition.vrrp import SAFE_SKEW_GAP, skew
 from lab.errors import UsageError
+from lab.model.functions import Function, short_form
+from lab.stage import Stage
 from lab.topology import Topology, derive
 
 
@@ -50,9 +52,26 @@ def test_masters_come_first_each_role_in_its_order() -> None:
     text = "nodes: [{name: w, role: worker}, {name: b, role: master}, {name: a, role: master}, {name: c, role: master}]"
     topology = derive(parse(text), driver="")
     assert [node.name for node in topology.nodes] == ["b", "a", "c", "w"]
-    assert [node.index for node in topology.nodes] == [0, 1, 2, 0]
-    assert [node.is_first for node in topology.nodes] == [True, False, False, False]
+    assert [node.name for node in topology.control_planes] == ["b", "a", "c"]
     assert [node.name for node in topology.peers(topology.node("a"))] == ["b", "c"]
+
+
+def test_a_role_is_the_short_form_of_functions() -> None:
+    topology = lab(2, 1)
+    assert topology.control_planes == topology.etcd_members == topology.load_balancers == topology.nodes[:2]
+    assert topology.workers == topology.having(Function.WORKER) == topology.nodes[2:]
+    assert [node.role for node in topology.nodes] == ["master", "master", "worker"]
+    assert short_form(frozenset({Function.ETCD})) == "etcd", "what has no short form is called by its functions"
+
+
+def test_workers_are_the_clusters_from_their_stage_on() -> None:
+    members = {stage: [node.name for node in lab(2, 1).members(stage)] for stage in Stage}
+    assert members == {
+        Stage.MACHINES: [],
+        Stage.LOADBALANCER: [],
+        Stage.CONTROL_PLANE: ["m0", "m1"],
+        Stage.WORKERS: ["m0", "m1", "w0"],
+    }
 
 
 def test_every_node_has_a_pod_network_of_its_own() -> None:
@@ -63,7 +82,7 @@ def test_every_node_has_a_pod_network_of_its_own() -> None:
 
 @pytest.mark.parametrize(("masters", "expected"), [(1, [254]), (2, [254, 200]), (3, [254, 200, 100])])
 def test_up_to_three_masters_get_the_measured_priorities(masters: int, expected: list[int]) -> None:
-    assert [node.priority for node in lab(masters).masters] == expected
+    assert [node.priority for node in lab(masters).load_balancers] == expected
 
 
 @pytest.mark.parametrize("masters", [2, 3, 4, 5])
@@ -77,7 +96,7 @@ def test_derived_priorities_keep_the_skews_apart(masters: int) -> None:
 @pytest.mark.parametrize("masters", [7, 9, 50, 254])
 def test_more_masters_still_have_different_priorities_and_a_warning(masters: int) -> None:
     topology = lab(masters, network={"subnet": "10.21.0.0/16"}, keepalived={"advert_interval": 0.2})
-    priorities = [node.priority or 0 for node in topology.masters]
+    priorities = [node.priority or 0 for node in topology.load_balancers]
     assert len(set(priorities)) == masters
     assert min(priorities) >= 1
     assert any("may take over" in problem.wrong for problem in check(topology.definition))

@@ -10,6 +10,7 @@ from lab.bringup import Bringup
 from lab.definition import Definition
 from lab.errors import LabError
 from lab.interrupts import Open, held, unbroken
+from lab.model.functions import Function
 from lab.siting import make_site
 from lab.stage import Stage
 from lab.state import State
@@ -68,13 +69,13 @@ class UpBench:
         removal = Timeline(self.listener)
         with removal.phase("destroy"):
             self.remove(self.state)
-        masters = [node.name for node in self.definition.nodes if node.role == "master"]
-        return {**figures(timeline.phases, masters, total, processors), "destroy": removal.elapsed}
+        members = [node.name for node in self.definition.nodes if Function.ETCD in node.functions]
+        return {**figures(timeline.phases, members, total, processors), "destroy": removal.elapsed}
 
 
-def figures(phases: Sequence[Phase], masters: Sequence[str], total: float, processors: float) -> dict[str, float]:
-    """A round as figures: its phases, then what bounds their sum: kubeadm, which admits one master after another, and
-    the time that a processor worked on average. Pure."""
+def figures(phases: Sequence[Phase], members: Sequence[str], total: float, processors: float) -> dict[str, float]:
+    """A round as figures: its phases, then what bounds their sum: kubeadm, which admits one of etcd's
+    ``members`` after another, and the time that a processor worked on average. Pure."""
     each = {f"{phase.machine or 'host'} {phase.name}": phase.duration for phase in phases}
-    in_a_row = sum(phase.duration for phase in phases if phase.machine in masters and phase.name in KUBEADM)
+    in_a_row = sum(phase.duration for phase in phases if phase.machine in members and phase.name in KUBEADM)
     return {**each, "total": total, "of it kubeadm, master after master": in_a_row, "of it processors busy": processors}

@@ -12,6 +12,7 @@ from lab.context import Lab
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.defaults import priorities
 from lab.interrupts import held, unbroken
+from lab.model.functions import Function
 from lab.plan.promises import Fault, promise, shown
 from lab.provisioning import Work, balance, rendered
 from lab.provisioning.admission import refuse_silent
@@ -93,7 +94,7 @@ class FailoverBench:
         """What the machines say, the masters' load balancers among it. Raises LabError where a master says nothing."""
         _, seen = self.lab.observe()
         seen = insist(self.lab.topology, self.lab.machines, seen)
-        refuse_silent(self.lab.topology.masters, seen)
+        refuse_silent(self.lab.topology.load_balancers, seen)
         return seen
 
     def _apply(self, topology: Topology) -> None:
@@ -117,7 +118,7 @@ def borrowed(own: Definition, settings: Definition) -> Definition:
     Raises DefinitionError when that breaks a rule, such as weights that do not fit priorities.
     """
     theirs = [priority for priority in priorities(settings) if priority is not None]
-    mine = [node for node in own.nodes if node.role == "master"]
+    mine = [node for node in own.nodes if Function.LOAD_BALANCER in node.functions]
     nodes = own.nodes
     if len(theirs) == len(mine):
         given = {node.name: priority for node, priority in zip(mine, theirs, strict=True)}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.cluster.observation import Observation
+from lab.model.functions import Function
 from lab.topology import Node
 
 #: The port on which etcd's members speak to each other (kubeadm sets etcd's own default).
@@ -62,11 +63,11 @@ def told(seen: Observation) -> Cluster | None:
 
 def standing(node: Node, seen: Observation, cluster: Cluster) -> Standing:
     """How a machine, by what was seen of it, stands to the cluster. It must have been reachable."""
-    if not seen.get("joined") or (node.is_master and not seen.get("etcd_data")):
+    if not seen.get("joined") or (node.has(Function.ETCD) and not seen.get("etcd_data")):
         return Standing.OUTSIDE
     if seen.get("authority") != cluster.authority:
         return Standing.FOREIGN
-    if node.name not in cluster.nodes or (node.is_master and not cluster.peers.get(peer_url(node))):
+    if node.name not in cluster.nodes or (node.has(Function.ETCD) and not cluster.peers.get(peer_url(node))):
         return Standing.REMOVED
     # A mark of an earlier version of this program names no UID.
     return Standing.MEMBER if seen.get("node_uid") in ("", cluster.nodes[node.name]) else Standing.RENEWED
@@ -79,7 +80,7 @@ def lost(node: Node, seen: Observation, cluster: Cluster) -> bool:
     """
     if not cluster.knows(node):
         return False
-    if not node.is_master:
+    if not node.has(Function.ETCD):
         return standing(node, seen, cluster) is not Standing.MEMBER
     has_data = bool(seen.get("etcd_data")) and seen.get("authority") == cluster.authority
     return not has_data or cluster.peers.get(peer_url(node)) == ""

@@ -35,7 +35,8 @@ def ask(machine: Machine, node: Node, vip: str, seconds: float = ASK_SECONDS) ->
     program = OBSERVER.read_text()
     script = f"python3 - \"$@\" <<'OBSERVER'\n{program}\nOBSERVER\n"
     try:
-        result = machine.run(script, [vip, node.role, str(node.address)], timeout=seconds, label="observe").check()
+        args = [vip, " ".join(sorted(node.functions)), str(node.address)]
+        result = machine.run(script, args, timeout=seconds, label="observe").check()
         observation: Observation = json.loads(result.stdout)
     except (LabError, ValueError) as error:
         return {"unreachable": str(error)}

@@ -1,5 +1,5 @@
 # Runs on a machine of the lab (python3, standard library only) and prints one JSON object: what this machine knows.
-# Arguments: the virtual IP, "master" or "worker", and the machine's own address.
+# Arguments: the virtual IP, the machine's functions (words of lab.model.functions), and its own address.
 import hashlib
 import http.client
 import json
@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-VIP, ROLE, ADDRESS = sys.argv[1:4]
+VIP, FUNCTIONS, ADDRESS = sys.argv[1], sys.argv[2].split(), sys.argv[3]
 PKI = "/etc/kubernetes/pki"
 HALAB = Path("/var/lib/halab")
 SECONDS = 2.0
@@ -162,12 +162,13 @@ def main() -> None:
     attempt(found, "addresses", addresses)
     attempt(found, "node_uid", node_uid)
     attempt(found, "authority", authority)
-    if ROLE == "master":
+    if "load-balancer" in FUNCTIONS:
         attempt(found, "backends", backends)
-        if found["joined"]:
-            attempt(found, "nodes", nodes)
-            attempt(found, "leases", leases)
-            attempt(found, "etcd", etcd)
+    if "control-plane" in FUNCTIONS and found["joined"]:
+        attempt(found, "nodes", nodes)
+        attempt(found, "leases", leases)
+    if "etcd" in FUNCTIONS and found["joined"]:
+        attempt(found, "etcd", etcd)
     json.dump(found, sys.stdout)
 
 

@@ -38,44 +38,44 @@ def _are(what: str, number: int) -> str:
     return f"{what} {'is' if number == 1 else 'are'}"
 
 
-def survivors(masters: Sequence[Node], seen: Mapping[str, Observation]) -> list[Node]:
-    """The masters whose etcd has data, whatever state it is in.
+def survivors(machines: Sequence[Node], seen: Mapping[str, Observation]) -> list[Node]:
+    """Those of etcd's machines that have its data, whatever state it is in.
 
     Without the cluster's CA it can never be used again: cleaning a machine that was killed has left it.
     """
-    return [node for node in masters if seen[node.name].get("etcd_data") and seen[node.name].get("authority") != ""]
+    return [node for node in machines if seen[node.name].get("etcd_data") and seen[node.name].get("authority") != ""]
 
 
 def outlook(
-    masters: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]
+    machines: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]
 ) -> Quorum | None:
     """What is left of the quorum; ``peers`` has the peer URLs of all members as each survivor's own etcd knows them.
 
     None as long as a survivor has not told: it might be the one that knows that there are fewer members by now.
     """
-    told = all(node.name in peers for node in survivors(masters, seen))
-    return at_worst(masters, seen, peers) if told else None
+    told = all(node.name in peers for node in survivors(machines, seen))
+    return at_worst(machines, seen, peers) if told else None
 
 
-def at_worst(masters: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]) -> Quorum:
-    """The same by those survivors that have told; where none has, as if every master were a member.
+def at_worst(machines: Sequence[Node], seen: Mapping[str, Observation], peers: Mapping[str, Iterable[str]]) -> Quorum:
+    """The same by those survivors that have told; where none has, as if every machine were a member.
 
     Where they do not agree, the one is believed by whom most is left.
     """
-    remaining = survivors(masters, seen)
+    remaining = survivors(machines, seen)
     views = [
-        _view(masters, remaining, seen, node, frozenset(peers[node.name])) for node in remaining if node.name in peers
+        _view(machines, remaining, seen, node, frozenset(peers[node.name])) for node in remaining if node.name in peers
     ]
-    return max(views, key=lambda view: len(view.left) - view.needed, default=_all_members(masters, remaining))
+    return max(views, key=lambda view: len(view.left) - view.needed, default=_all_members(machines, remaining))
 
 
-def _all_members(masters: Sequence[Node], remaining: Sequence[Node]) -> Quorum:
+def _all_members(machines: Sequence[Node], remaining: Sequence[Node]) -> Quorum:
     left = tuple(node.name for node in remaining)
-    return Quorum(len(masters), left, tuple(node.name for node in masters if node.name not in left))
+    return Quorum(len(machines), left, tuple(node.name for node in machines if node.name not in left))
 
 
 def _view(
-    masters: Sequence[Node],
+    machines: Sequence[Node],
     remaining: Sequence[Node],
     seen: Mapping[str, Observation],
     owner: Node,
@@ -85,5 +85,5 @@ def _view(
     authority = seen[owner.name].get("authority")
     same = [node for node in remaining if seen[node.name].get("authority") == authority]
     left = tuple(node.name for node in same if peer_url(node) in peers)
-    gone = tuple(node.name for node in masters if peer_url(node) in peers and node.name not in left)
+    gone = tuple(node.name for node in machines if peer_url(node) in peers and node.name not in left)
     return Quorum(len(peers), left, gone)

@@ -13,6 +13,7 @@ from typing import Any
 from lab.cluster.members import Standing, peer_url, standing, told
 from lab.cluster.observation import Observation
 from lab.interrupts import Open
+from lab.model.functions import Function
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.topology import Node, Topology
@@ -104,14 +105,15 @@ def fold(
     """
     vip = str(topology.vip)
     holders = tuple(name for name, seen in observations.items() if vip in seen.get("addresses", ()))
-    masters = {node.name: observations.get(node.name, {}) for node in topology.masters}
+    masters = _said(topology, Function.CONTROL_PLANE, observations)
+    members_of_etcd = _said(topology, Function.ETCD, observations)
     balancers = {
         name: LoadBalancer(
             seen.get("units", {}).get("haproxy", "unknown"),
             seen.get("units", {}).get("keepalived", "unknown"),
             seen.get("backends", {}),
         )
-        for name, seen in masters.items()
+        for name, seen in _said(topology, Function.LOAD_BALANCER, observations).items()
     }
     nodes = next(
         (tuple(KubernetesNode(**node) for node in seen["nodes"]) for seen in masters.values() if "nodes" in seen), ()
@@ -130,22 +132,27 @@ def fold(
         loadbalancers=balancers,
         nodes=nodes,
         leases={name: holder_host(holder) for name, holder in leases.items() if name in LEADERS},
-        etcd=_members(masters),
+        etcd=_members(members_of_etcd),
     )
     problems = [f"still open: {one}" for one in still_open]
     problems += _machine_problems(topology, states, observations)
     if stage is not Stage.MACHINES:
         problems += _balancer_problems(topology, status)
     if stage.has_kubernetes:
-        members = topology.nodes if stage is Stage.WORKERS else topology.masters
+        members = topology.members(stage)
         problems += _unit_problems(members, observations)
         problems += _node_problems(topology, status, members, _strangers(members, observations))
-        problems += _etcd_problems(topology, status, masters)
+        problems += _etcd_problems(topology, status, members_of_etcd)
     return Status(**{**status.__dict__, "problems": tuple(problems)})
 
 
-def _members(masters: Mapping[str, Observation]) -> tuple[Member, ...]:
-    for seen in masters.values():
+def _said(topology: Topology, function: Function, observations: Mapping[str, Observation]) -> dict[str, Observation]:
+    """What each machine of a function said; nothing of those that were not seen."""
+    return {node.name: observations.get(node.name, {}) for node in topology.having(function)}
+
+
+def _members(machines: Mapping[str, Observation]) -> tuple[Member, ...]:
+    for seen in machines.values():
         if "etcd" in seen:
             leader = seen["etcd"]["leader"]
             return tuple(
@@ -179,7 +186,8 @@ def _balancer_problems(topology: Topology, status: Status) -> list[str]:
             if state != "active"
         ]
         if balancer.haproxy == "active":
-            down = [master.name for master in topology.masters if balancer.backends.get(master.name) != "UP"]
+            backends = [node.name for node in topology.control_planes]
+            down = [backend for backend in backends if balancer.backends.get(backend) != "UP"]
             if down:
                 problems.append(f"haproxy on {name} gets no answer from the backend on {', '.join(down)}")
     return problems
@@ -238,17 +246,17 @@ def _strangers(members: Sequence[Node], observations: Mapping[str, Observation])
     return found
 
 
-def _etcd_problems(topology: Topology, status: Status, masters: Mapping[str, Observation]) -> list[str]:
+def _etcd_problems(topology: Topology, status: Status, machines: Mapping[str, Observation]) -> list[str]:
     if not status.etcd:
         return ["etcd answers on no master"]
     problems = []
     names = {member.name for member in status.etcd}
-    for node in topology.masters:
+    for node in topology.etcd_members:
         if node.name not in names:
             problems.append(f"{node.name} is no member of etcd")
-        elif "etcd" not in masters[node.name]:
+        elif "etcd" not in machines[node.name]:
             problems.append(f"etcd on {node.name} does not answer")
-    expected = {node.name: peer_url(node) for node in topology.masters}
+    expected = {node.name: peer_url(node) for node in topology.etcd_members}
     for member in status.etcd:
         if not member.name:
             problems.append(f"etcd has a member that never started ({', '.join(member.peer_urls)})")

@@ -12,8 +12,10 @@ from lab import console
 from lab.context import Lab, open_lab
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.model.functions import Function
 from lab.parallel import workers
 from lab.providers.base import MachineState
+from lab.topology import Node
 
 #: What is asked of every machine: file name in the archive, and the command that fills it. No keys, no kubeconfigs.
 QUESTIONS: Mapping[str, str] = {
@@ -29,7 +31,7 @@ QUESTIONS: Mapping[str, str] = {
 }
 
 #: What only a master can answer.
-MASTERS_ONLY = frozenset({"haproxy.txt", "keepalived.conf", "manifests.txt"})
+LOAD_BALANCER_ONLY = frozenset({"haproxy.txt", "keepalived.conf", "manifests.txt"})
 
 #: The last bytes of each container's log: enough for a crash and what led to it.
 POD_LOGS = 'for f in /var/log/pods/*/*/*.log; do echo "== $f"; tail -c 200000 "$f"; done'
@@ -49,7 +51,7 @@ def run(name: str, definition: str) -> None:
     states = lab.provider.states()
     running = [lab.machines[node] for node, state in states.items() if state is MachineState.RUNNING]
     with workers(len(running)) as pool:
-        gathered = list(pool.map(lambda machine: _gather(machine, lab.topology.node(machine.name).is_master), running))
+        gathered = list(pool.map(lambda machine: _gather(machine, lab.topology.node(machine.name)), running))
     files: dict[str, str] = {"status.json": json.dumps({node: str(state) for node, state in states.items()}, indent=1)}
     for found in gathered:
         files.update(found)
@@ -68,10 +70,10 @@ def run(name: str, definition: str) -> None:
     )
 
 
-def _gather(machine: Machine, master: bool) -> dict[str, str]:
+def _gather(machine: Machine, node: Node) -> dict[str, str]:
     files = {}
     for name, command in {**QUESTIONS, "pods.log": POD_LOGS}.items():
-        if name in MASTERS_ONLY and not master:
+        if name in LOAD_BALANCER_ONLY and not node.has(Function.LOAD_BALANCER):
             continue
         try:
             result = machine.run(command, timeout=60.0, label=name)

@@ -80,7 +80,8 @@ def restore(name: str, definition: str, label: str, node: str) -> None:
     with alone_with(name, definition) as lab, console.Progress(_title(lab, "restore", label, node)) as progress:
         keeper, put_back = _concerned(lab, node)
         # The leader remembers what a member had; one that has less then gives up at every start (etcd#13509).
-        if lab.kubernetes and len(lab.topology.masters) > 1 and node in {one.name for one in lab.topology.masters}:
+        members = [member.name for member in lab.topology.etcd_members]
+        if lab.kubernetes and len(members) > 1 and node in members:
             console.warn(
                 f"the other etcd members are ahead of {node} as it was: its own may stop again and again "
                 "(tocommit is out of range); the whole lab's snapshots fit together"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from lab.definition.models import Definition, Network
+from lab.model.functions import Function
 
 #: Priorities whose skews measured best for up to three masters (at 0.2 s: no race in 26 rounds with 254/200/100).
 MEASURED_PRIORITIES = (254, 200, 100)
@@ -24,16 +25,15 @@ def gateway(network: Network) -> IPv4Address:
 
 
 def priorities(definition: Definition) -> tuple[int | None, ...]:
-    """Each node's VRRP priority in the definition's order: as written, else by its position among the masters.
+    """Each node's VRRP priority in the definition's order: as written, else by its position among the load balancers.
 
-    Workers have none. More masters than VRRP has priorities get the lowest one; the rules refuse that.
+    Others have none. More of them than VRRP has priorities get the lowest one; the rules refuse that.
     """
-    masters = sum(node.role == "master" for node in definition.nodes)
-    ladder = _ladder(masters)
+    ladder = _ladder(sum(Function.LOAD_BALANCER in node.functions for node in definition.nodes))
     found: list[int | None] = []
     position = 0
     for node in definition.nodes:
-        if node.role != "master":
+        if Function.LOAD_BALANCER not in node.functions:
             found.append(None)
             continue
         found.append(node.priority if node.priority is not None else ladder[position])

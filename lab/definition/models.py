@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lab.definition.fields import flag, ipv4_address, ipv4_network, seconds, text, whole
+from lab.model.functions import ROLES, Functions
 
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL_RIGHT = "lower-case letters, digits and inner hyphens, such as master1"
@@ -111,6 +112,11 @@ class NodeSpec(Section):
     )
     cpus: Annotated[int, whole(1, 64)] | None = Field(default=None, description="overrides machine")
     memory: Annotated[int, whole(128, 262144, "MiB")] | None = Field(default=None, description="overrides machine")
+
+    @property
+    def functions(self) -> Functions:
+        """What the node is there for, of which its role is the short form."""
+        return ROLES[self.role]
 
 
 class Detection(Section):

@@ -54,7 +54,7 @@ def change(topology: Topology, now: Mapping[str, Router | None], holder: str, du
 
     ``now`` has every master in the election as it is, None where that is not known; ``holder`` is one of them.
     """
-    then = {node.name: router_of(topology, node) for node in topology.masters if node.name in due}
+    then = {node.name: router_of(topology, node) for node in topology.load_balancers if node.name in due}
     known = {name: router for name, router in now.items() if router is not None}
     if len(now) > 1 and known.keys() == now.keys() and _understood(known, then):
         return _roll(known, then, holder)
@@ -96,7 +96,7 @@ def _roll(now: Mapping[str, Router], then: Mapping[str, Router], holder: str) ->
 
 def _replace(now: Mapping[str, Router | None], then: Mapping[str, Router], holder: str, topology: Topology) -> Change:
     """Everybody but the holder leaves; it is changed alone, then the others, the best of them first."""
-    routers = {node.name: router_of(topology, node) for node in topology.masters if node.name in {*now, *then}}
+    routers = {node.name: router_of(topology, node) for node in topology.load_balancers if node.name in {*now, *then}}
     others = [name for name in routers if name != holder]
     best = _best(routers)
     turns = [Turn((holder,), holder)]

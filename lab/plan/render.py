@@ -123,11 +123,11 @@ def render(
         "authorized_keys": AUTHORIZED_KEYS,
     }
     if vagrantfile:
-        names = {node.name: [step.name for step in steps_of(node, steps)] for node in topology.nodes}
+        names = {node.name: [step.name for step in steps_of(topology, node, steps)] for node in topology.nodes}
         files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))
     for node in topology.nodes:
         variables = {**common, "node": node}
-        for step in steps_of(node, steps):
+        for step in steps_of(topology, node, steps):
             files[f"nodes/{node.name}/{step.name}.sh"] = File(_fill(env, step.script, variables), SCRIPT)
             for name in step.files:
                 text = _fill(env, f"{step.component}/{name}.j2", variables)

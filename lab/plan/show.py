@@ -56,7 +56,7 @@ def _nodes(topology: Topology) -> Table:
             str(node.address),
             str(node.priority or ""),
             str(node.pod_subnet),
-            " ".join(step.name for step in steps_of(node) if step.component != "answerer"),
+            " ".join(step.name for step in steps_of(topology, node) if step.component != "answerer"),
         )
         for node in topology.nodes
     )

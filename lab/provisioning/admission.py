@@ -10,6 +10,7 @@ from lab.cluster.members import Cluster, Standing, lost, standing, told
 from lab.cluster.observation import TELL_SECONDS, Observation, insist, observe
 from lab.command import Note
 from lab.errors import LabError
+from lab.model.functions import Function
 from lab.parallel import gather
 from lab.provisioning.work import Work
 from lab.topology import Node, Topology
@@ -68,10 +69,10 @@ class Admission:
         def in_turn() -> None:
             # One after another, and those whose etcd may still run last: until then it counts for the quorum.
             for node in sorted(joining, key=known.__contains__):
-                if node.is_master:
+                if node.has(Function.ETCD):
                     one(node)
 
-        joins = [pool.submit(one, node) for node in joining if not node.is_master]
+        joins = [pool.submit(one, node) for node in joining if not node.has(Function.ETCD)]
         gather([pool.submit(in_turn), *joins])
 
     def _look(self, nodes: Sequence[Node]) -> tuple[Cluster, Mapping[str, Observation]]:

@@ -59,8 +59,10 @@ class Balancing:
 
     def planned(self) -> Change | None:
         """What is to be done; None where nothing is, or where nobody holds the VIP yet, as in a first ``up``."""
-        due = {node.name for node in self.topology.masters if any(self.work.due(node, step) for step in BALANCED)}
-        running = {node.name: node for node in self.topology.masters if self._runs(node)}
+        due = {
+            node.name for node in self.topology.load_balancers if any(self.work.due(node, step) for step in BALANCED)
+        }
+        running = {node.name: node for node in self.topology.load_balancers if self._runs(node)}
         holders = [name for name, node in running.items() if self._holds(node)]
         if len(holders) != 1 or not due & running.keys():
             return None
@@ -70,7 +72,10 @@ class Balancing:
     def run(self, planned: Change) -> None:
         """Walk through it. Raises LabError at the first master that does not come back as it should."""
         self.work.timeline.line(Note(f"the load balancer changes: {planned.reason}; promised: {planned}"))
-        self._each([node.name for node in self.topology.masters], lambda node: self.work.steps(node, NAMED))
+        self._each(
+            [node.name for node in self.topology.load_balancers],
+            lambda node: self.work.steps(node, NAMED),
+        )
         with self.watch(planned):
             self._each(planned.stopped, self._leave)
             try:
@@ -153,9 +158,13 @@ class Balancing:
             state, _, address = said.check().stdout.partition("\n")
             return state, bool(address.strip())
 
-        with workers(len(self.topology.masters)) as pool:
+        with workers(len(self.topology.load_balancers)) as pool:
             return dict(
-                zip((n.name for n in self.topology.masters), pool.map(part, self.topology.masters), strict=True)
+                zip(
+                    (n.name for n in self.topology.load_balancers),
+                    pool.map(part, self.topology.load_balancers),
+                    strict=True,
+                )
             )
 
 
@@ -166,5 +175,5 @@ def balance(topology: Topology, work: Work, watch: Watch = unwatched) -> None:
     if planned is not None:
         balancing.run(planned)
         return
-    with workers(len(topology.masters)) as pool:
-        gather([pool.submit(work.balance, node) for node in topology.masters])
+    with workers(len(topology.load_balancers)) as pool:
+        gather([pool.submit(work.balance, node) for node in topology.load_balancers])

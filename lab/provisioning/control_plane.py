@@ -39,7 +39,7 @@ class ControlPlane:
 
         Raises LabError when neither is known after API_SECONDS.
         """
-        members = [node for node in self.topology.masters if self.seen[node.name].get("joined")]
+        members = [node for node in self.topology.control_planes if self.seen[node.name].get("joined")]
         try:
             with self.timeline.phase("control plane answers"):
                 found = wait_for(
@@ -83,10 +83,10 @@ class ControlPlane:
             return None  # that a busy machine says nothing tells nothing
 
     def _outlook(self, seen: Mapping[str, Observation]) -> Quorum | None:
-        remaining = survivors(self.topology.masters, seen)
+        remaining = survivors(self.topology.etcd_members, seen)
         if any(has_quorum(self.machines[node.name]) for node in remaining):
             return None
-        quorum = outlook(self.topology.masters, seen, self._peers(remaining))
+        quorum = outlook(self.topology.etcd_members, seen, self._peers(remaining))
         return quorum if quorum is not None and quorum.gone else None
 
     def _peers(self, remaining: Sequence[Node]) -> dict[str, list[str]]:
@@ -95,13 +95,13 @@ class ControlPlane:
         return {name: urls for name, urls in known.items() if urls is not None}
 
     def _look(self) -> Mapping[str, Observation]:
-        return observe(self.topology, {node.name: self.machines[node.name] for node in self.topology.masters})
+        return observe(self.topology, {node.name: self.machines[node.name] for node in self.topology.etcd_members})
 
     def _given_up(self, members: Sequence[Node]) -> Quorum:
         """After all that waiting etcd's own silence counts too. Raises LabError where the cluster may yet come back."""
         seen = self._look()
-        refuse_silent(self.topology.masters, seen)
-        quorum = at_worst(self.topology.masters, seen, self._peers(survivors(self.topology.masters, seen)))
+        refuse_silent(self.topology.etcd_members, seen)
+        quorum = at_worst(self.topology.etcd_members, seen, self._peers(survivors(self.topology.etcd_members, seen)))
         healthy = any(has_quorum(self.machines[node.name]) for node in members)
         half = any(one.get("kubeadm_traces") and not one.get("joined") for one in seen.values())
         joining = _joining(seen)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lab.cluster.members import peer_url
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.model.functions import Function
 from lab.provisioning.step import STEP_SECONDS
 from lab.topology import Node
 
@@ -37,9 +38,9 @@ def mint(member: Machine, address: IPv4Address, node: Node) -> dict[str, str]:
 
     ``address`` is that control plane's own.
     """
-    args = [str(address), node.role]
+    args = [str(address), *([Function.CONTROL_PLANE] if node.has(Function.CONTROL_PLANE) else [])]
     result = member.run(MINT.read_text(), args, label="mint a join credential", secret=True).check()
-    names = ["JOIN_TOKEN", "JOIN_CA_HASH", *(["JOIN_CERTIFICATE_KEY"] if node.is_master else [])]
+    names = ["JOIN_TOKEN", "JOIN_CA_HASH", *(["JOIN_CERTIFICATE_KEY"] if node.has(Function.CONTROL_PLANE) else [])]
     values = result.stdout.split()
     if len(values) != len(names):
         raise LabError(f"{member.name} minted {len(values)} words instead of {', '.join(names)}", f"see {MINT}")

@@ -11,6 +11,7 @@ from lab.cluster.quorum import Quorum
 from lab.command import Note
 from lab.errors import LabError, UsageError
 from lab.machine import Machine
+from lab.model.functions import Function
 from lab.parallel import gather, workers
 from lab.provisioning.admission import Admission, refuse_silent
 from lab.provisioning.balancing import Balancing, Watch, unwatched
@@ -60,10 +61,14 @@ class Provisioner:
         with workers(len(self.topology.nodes) * 2) as pool:
             balanced = self._balance(work, pool)
             if stage is Stage.LOADBALANCER:
-                named = [pool.submit(work.steps, node, NAMED) for node in self.topology.workers]
+                named = [
+                    pool.submit(work.steps, node, NAMED)
+                    for node in self.topology.nodes
+                    if not node.has(Function.LOAD_BALANCER)
+                ]
                 gather([*balanced.values(), *named])
                 # Where an apiserver is, there is nothing to stand in for.
-                free = [node for node in self.topology.masters if not work.marked(node)]
+                free = [node for node in self.topology.control_planes if not work.marked(node)]
                 gather([pool.submit(work.steps, node, ["answerer"]) for node in free])
             else:
                 prepared = {
@@ -77,8 +82,8 @@ class Provisioner:
         balancing = Balancing(self.topology, work, self.watch)
         planned = balancing.planned()
         if planned is None:
-            return {node.name: pool.submit(work.balance, node) for node in self.topology.masters}
-        return dict.fromkeys((node.name for node in self.topology.masters), pool.submit(balancing.run, planned))
+            return {node.name: pool.submit(work.balance, node) for node in self.topology.load_balancers}
+        return dict.fromkeys((node.name for node in self.topology.load_balancers), pool.submit(balancing.run, planned))
 
     def _cluster(
         self,
@@ -88,13 +93,13 @@ class Provisioner:
         balanced: Mapping[str, Future[None]],
         prepared: Mapping[str, Future[None]],
     ) -> None:
-        wanted = self.topology.nodes if stage is Stage.WORKERS else self.topology.masters
+        wanted = self.topology.members(stage)
         seed = self._seed(work, prepared)
         if seed is not None:
             admission = Admission(self.topology, work, seed)
             outsiders = admission.outsiders(wanted)
         else:
-            seed = self.topology.masters[0]
+            seed = self.topology.control_planes[0]
             gather([prepared[seed.name], *balanced.values()])
             self._await_vip(seed)
             work.steps(seed, ["init"])
@@ -103,14 +108,14 @@ class Provisioner:
         if outsiders:
             gather([prepared[node.name] for node in (seed, *others)])
             admission.admit(others, pool)
-        masters = [node for node in self.topology.masters if node.name != seed.name]
+        masters = [node for node in self.topology.control_planes if node.name != seed.name]
         if seed in outsiders and masters:  # it answered, and is no whole member itself: now another one is
             Admission(self.topology, work, masters[0]).admit([seed], pool)
         gather(list(prepared.values()))
 
     def _seed(self, work: Work, prepared: Mapping[str, Future[None]]) -> Node | None:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
-        if not self.founded and not any(work.marked(node) for node in self.topology.masters):
+        if not self.founded and not any(work.marked(node) for node in self.topology.control_planes):
             return None
         found = self._control_plane(work.seen).await_answer()
         if isinstance(found, Quorum):
@@ -139,7 +144,7 @@ class Provisioner:
                 f"etcd has lost its quorum for good: {quorum}\nlost with their data: {', '.join(quorum.lost)}",
                 "./inv up --start-again gives this cluster up, with all that is in it, and begins a new one",
             )
-        half = [node.name for node in self.topology.masters if work.half_joined(node)]
+        half = [node.name for node in self.topology.etcd_members if work.half_joined(node)]
         why = f"{', '.join(half)} was added and never started" if half and not self.founded else str(quorum)
         self.timeline.line(Note(f"etcd has lost its quorum: {why}. Starting again from init"))
         gather(list(prepared.values()))  # nothing else may be at work on a machine that is cleaned
@@ -158,7 +163,7 @@ class Provisioner:
                 f"a holder of the virtual IP {self.topology.vip}",
                 lambda: [
                     node.name
-                    for node in self.topology.masters
+                    for node in self.topology.load_balancers
                     if self.machines[node.name].run(f"ip -o addr show to {self.topology.vip}/32").check().stdout.strip()
                 ],
                 lambda holders: len(holders) == 1,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lab.cluster.observation import Observation
 from lab.machine import Machine
+from lab.model.functions import Function
 from lab.provisioning import membership
 from lab.provisioning.step import Script, run_step
 from lab.stage import Stage
@@ -27,7 +28,11 @@ def been_through(node: Node, stage: Stage) -> tuple[str, ...]:
     """The steps that a machine has been through, whatever its past, when its lab is at a stage."""
     if stage is Stage.MACHINES:
         return ()
-    return (*NAMED, *(BALANCED if node.is_master else ()), *(PREPARED if stage.has_kubernetes else ()))
+    return (
+        *NAMED,
+        *(BALANCED if node.has(Function.LOAD_BALANCER) else ()),
+        *(PREPARED if stage.has_kubernetes else ()),
+    )
 
 
 @dataclass(frozen=True)

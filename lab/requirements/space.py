@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.cache import Cache
+from lab.model.functions import Function
 from lab.providers.libvirt.volumes import POOL_PATH
 from lab.providers.lxc import LXC_PATH
 from lab.requirements.finding import Finding, Grade
@@ -105,7 +106,7 @@ def needs(scope: Scope, cache: Path) -> Iterator[Need]:
 
 def _containers(nodes: Sequence[Node], *, shared: bool) -> int:
     own = 0 if shared else IMAGES_DISK
-    return sum((MASTER_DISK if node.is_master else WORKER_DISK) + own for node in nodes)
+    return sum((MASTER_DISK if node.has(Function.ETCD) else WORKER_DISK) + own for node in nodes)
 
 
 def _together(one: Path, other: Path) -> bool:
@@ -129,7 +130,7 @@ def memory(scope: Scope) -> Finding:
 
 
 def _memory(scope: Scope, node: Node) -> Memory:
-    kubernetes = MASTER_MEMORY if node.is_master else WORKER_MEMORY
+    kubernetes = MASTER_MEMORY if node.has(Function.CONTROL_PLANE) else WORKER_MEMORY
     if scope.containers:
         return kubernetes if scope.stage.has_kubernetes else PLAIN_MEMORY
     whole, more = node.memory * MIB, kubernetes.least if scope.stage.has_kubernetes else 0

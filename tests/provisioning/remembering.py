@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.command import LineSink, Result
 from lab.definition import parse
+from lab.model.functions import Function
 from lab.plan import steps_of
 from lab.provisioning import Provisioner, Script, membership
 from lab.provisioning.step import RECORD
@@ -83,7 +84,7 @@ class Cluster:
 
     def _know(self, name: str, uid: str) -> None:
         self.nodes[name] = uid
-        if self.topology.node(name).is_master:
+        if self.topology.node(name).has(Function.ETCD):
             self.peers[url(self.topology, name)] = name
 
     def forget(self, name: str) -> None:
@@ -117,12 +118,14 @@ class Cluster:
         uid = f"uid-{name}-{self.lives}"
         self._know(name, uid)
         self.machines[name] |= {"joined": True, "kubeadm_traces": True, "authority": self.authority, "node_uid": uid}
-        self.machines[name]["etcd_data"] = self.topology.node(name).is_master
+        self.machines[name]["etcd_data"] = self.topology.node(name).has(Function.ETCD)
 
     def observation(self, name: str) -> dict[str, Any]:
         """What the observer prints on a machine."""
         seen = self.machines[name]
-        if not (seen.get("joined") and self.topology.node(name).is_master and seen["authority"] == self.authority):
+        if not (
+            seen.get("joined") and self.topology.node(name).has(Function.ETCD) and seen["authority"] == self.authority
+        ):
             return seen
         members = [{"id": peer, "name": member, "peer_urls": [peer]} for peer, member in self.peers.items()]
         nodes = [{"name": node, "uid": uid} for node, uid in self.nodes.items()]
@@ -166,7 +169,7 @@ class FakeMachine:
 
     def _usual(self, call: Call, args: Sequence[str]) -> str:
         if call.name == "mint":
-            return "\n".join(SECRETS if args[-1] == "master" else SECRETS[:2])
+            return "\n".join(SECRETS if "control-plane" in args else SECRETS[:2])
         if call.name == "vip":
             return f"2: eth0 inet {self.name}" if self.name == "master1" else ""
         with self.journal.lock:
@@ -232,7 +235,7 @@ class Lab:
         return {
             (node.name, step.name): Script(step.name, node.name, f"step {step.name}\n")
             for node in self.topology.nodes
-            for step in steps_of(node)
+            for step in steps_of(self.topology, node)
         }
 
     def run(
@@ -269,7 +272,7 @@ class Lab:
             node.name: {
                 "joined": node.name in joined,
                 "kubeadm_traces": node.name in (*joined, *traces),
-                "etcd_data": node.name in joined and node.is_master,
+                "etcd_data": node.name in joined and node.has(Function.ETCD),
                 "authority": "first" if node.name in joined else "",
                 "node_uid": f"uid-{node.name}" if node.name in joined else "",
                 "steps": {

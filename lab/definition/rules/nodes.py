@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lab.definition.defaults import MOST_MASTERS
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
+from lab.model.functions import Function
 
 #: Beyond this many members etcd's own documentation advises against more: each write waits for a majority.
 MOST_ETCD_MEMBERS = 7
@@ -19,8 +20,8 @@ RESERVED_NAMES = frozenset({"localhost", "vip"})
 
 def roles(definition: Definition) -> Iterator[Problem]:
     """A control plane that can lose a member, and a worker to run pods and to look on."""
-    masters = sum(node.role == "master" for node in definition.nodes)
-    workers = len(definition.nodes) - masters
+    masters = sum(Function.CONTROL_PLANE in node.functions for node in definition.nodes)
+    workers = sum(Function.WORKER in node.functions for node in definition.nodes)
     if masters == 0:
         yield Problem("nodes", "there is no master", "at least one node with role: master, three for high availability")
     elif masters == 1:
@@ -76,7 +77,7 @@ def sizes(definition: Definition) -> Iterator[Problem]:
         return
     for index, node in enumerate(definition.nodes):
         memory = node.memory if node.memory is not None else definition.machine.memory
-        if node.role == "master" and memory < CONTROL_PLANE_MEMORY:
+        if Function.CONTROL_PLANE in node.functions and memory < CONTROL_PLANE_MEMORY:
             path = f"nodes[{index}].memory" if node.memory is not None else "machine.memory"
             yield Problem(
                 path,

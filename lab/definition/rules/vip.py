@@ -9,6 +9,7 @@ from lab.definition import vrrp
 from lab.definition.defaults import priorities
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
+from lab.model.functions import Function
 
 WEIGHT = "keepalived.detection.weight"
 
@@ -28,9 +29,9 @@ def _path(definition: Definition, node: str) -> str:
 
 
 def worker_priority(definition: Definition) -> Iterator[Problem]:
-    """Only masters take part in the election."""
+    """Only load balancers take part in the election."""
     for index, node in enumerate(definition.nodes):
-        if node.role == "worker" and node.priority is not None:
+        if node.priority is not None and Function.LOAD_BALANCER not in node.functions:
             wrong = "a worker never holds the VIP"
             yield Problem(f"nodes[{index}].priority", wrong, "no priority for a worker", also=(f"nodes[{index}].role",))
 
