@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from lab.cluster.observation import Observation, observe
 from lab.cluster.status import Status, fold
@@ -15,17 +14,13 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.machine import Channel, Machine
 from lab.plan.site import Site
+from lab.project import FOLDER, definition_file
 from lab.providers import choice
 from lab.providers.base import MachineState, Provider
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import Node, Topology, derive
 from lab.verify.ledger import still_open
-
-#: The project's folder: definitions, provision/ and the labs' state lie below it.
-FOLDER = Path(__file__).resolve().parent.parent
-
-DEFAULT_DEFINITION = FOLDER / "configs" / "ha.yaml"
 
 
 @dataclass(frozen=True)
@@ -112,11 +107,7 @@ def find(lab: str = "", definition: str = "") -> State:
     """The state folder that a command means: by --lab, else by the definition's name."""
     if lab:
         return State(Identity(lab, FOLDER))
-    return State(Identity(load(_file(definition)).name, FOLDER))
-
-
-def _file(definition: str) -> Path:
-    return Path(definition).resolve() if definition else DEFAULT_DEFINITION
+    return State(Identity(load(definition_file(definition)).name, FOLDER))
 
 
 def open_lab(lab: str = "", definition: str = "") -> Lab:

@@ -13,8 +13,8 @@ from pathlib import Path
 from pip._internal.commands import create_command
 
 from lab import console
-from lab.context import FOLDER
 from lab.errors import LabError
+from lab.project import FOLDER
 
 PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s\\;]+)")
 HASH = re.compile(r"\s+--hash=")

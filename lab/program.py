@@ -6,7 +6,6 @@ import errno
 import sys
 import traceback
 from collections.abc import Mapping
-from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
@@ -14,8 +13,7 @@ from invoke.program import Program
 
 from lab import __version__, interrupts, output
 from lab.errors import ExitStatus, LabError, UsageError
-
-FOLDER = Path(__file__).resolve().parent.parent
+from lab.project import FOLDER
 
 #: Tasks that hand on every word behind them.
 VERBATIM = ("ssh", "kubectl", "enter")
@@ -36,14 +34,18 @@ class LabProgram(Program):
 
     def carry_out(self, argv: list[str]) -> None:
         """Parse the command line and run its tasks (the steps of invoke.Program.run)."""
+        self.parse(argv)
+        self.update_config()
+        self.execute()
+
+    def parse(self, argv: list[str]) -> None:
+        """Find the tasks and their arguments. Raises Exit where help was asked for, which is written then."""
         self.create_config()
         self.parse_core(argv)
         sys.dont_write_bytecode = False  # Invoke switches it off: all of lab/ would be compiled at every call
         self.parse_collection()
         self.parse_tasks()
         self.parse_cleanup()
-        self.update_config()
-        self.execute()
 
     def print_help(self) -> None:
         """What a person who typed nothing, or only --help, wants to know (Invoke would list its own options)."""
@@ -100,22 +102,32 @@ def with_name(argv: list[str]) -> list[str]:
     return ["snapshot", "--name=", *argv[1:]]
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    words = sys.argv[1:] if argv is None else argv
+def own_words(words: list[str]) -> tuple[list[str], list[str]]:
+    """What Invoke reads of a command line, as it can read it, and what the task hands on. Pure."""
     own, handed_on = split_verbatim(words)
     if handed_on in (["--help"], ["-h"]):
         own, handed_on = [*own, "--help"], []
     if len(own) > 1 and not own[0].startswith("-") and {"--help", "-h"} & set(own[1:]):
         # Invoke itself takes a --help behind the command for the value of the command's first argument.
         own = ["--help", own[0]]
-    own = with_name(own)
+    return with_name(own), handed_on
+
+
+def program() -> LabProgram:
+    """Invoke's program with this project's tasks."""
+    import tasks
+
+    return LabProgram(version=__version__, namespace=Collection.from_module(tasks), name="inv", binary="./inv")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    own, handed_on = own_words(sys.argv[1:] if argv is None else argv)
     import tasks
 
     tasks.HANDED_ON[:] = handed_on
-    program = LabProgram(version=__version__, namespace=Collection.from_module(tasks), name="inv", binary="./inv")
     try:
-        program.carry_out(["inv", *own])
+        program().carry_out(["inv", *own])
     except (ParseError, CollectionNotFound) as error:
         return _failed(UsageError(str(error), "./inv --list shows every command, ./inv --help COMMAND its options"))
     except Exit as error:

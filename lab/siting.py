@@ -12,7 +12,6 @@ from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, CacheError, Entry
 from lab.command import Note
-from lab.context import FOLDER
 from lab.definition import Definition
 from lab.definition.driver import EMULATION
 from lab.errors import LabError
@@ -21,6 +20,7 @@ from lab.parallel import gather, workers
 from lab.payload import seed
 from lab.payload.choose import choose, first
 from lab.plan.site import Site
+from lab.project import FOLDER
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
 from lab.stage import Stage

@@ -15,11 +15,11 @@ from yamltext import dump
 from lab import bringup, quoting
 from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
-from lab.context import DEFAULT_DEFINITION
 from lab.definition import load, parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.project import DEFAULT_DEFINITION
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.state import State

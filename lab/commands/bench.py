@@ -16,12 +16,13 @@ from lab.bench.figures import Spread, as_data, collect
 from lab.bench.plot import plot
 from lab.commands.changing import alone_with, changing
 from lab.commands.destroy import remove
-from lab.commands.up import check_provider, source_of
+from lab.commands.up import check_provider
 from lab.commands.verify import view
-from lab.context import FOLDER, find
+from lab.context import find
 from lab.definition import load, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
+from lab.project import FOLDER, definition_file
 from lab.requirements.examination import refuse
 from lab.requirements.scope import of_new_lab
 from lab.stage import Stage
@@ -51,7 +52,7 @@ def run(what: str, rounds: int, name: str, definition: str, provider: str, setti
 
 
 def _up(rounds: int, name: str, definition: str, provider: str) -> None:
-    source = source_of(definition)
+    source = definition_file(definition)
     text = written(source)
     wanted = parse(text, str(source))
     state = State(Identity(name or f"{wanted.name}-bench", FOLDER))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lab import console
-from lab.commands.up import check_provider, source_of
-from lab.context import FOLDER
+from lab.commands.up import check_provider
 from lab.definition import load
 from lab.doctor import examine
 from lab.errors import ExitStatus
 from lab.identity import Identity
+from lab.project import FOLDER, definition_file
 from lab.requirements.finding import Grade
 
 _STYLES = {Grade.GOOD: console.good, Grade.NOTE: console.dim, Grade.BAD: console.bad}
@@ -16,7 +16,7 @@ _STYLES = {Grade.GOOD: console.good, Grade.NOTE: console.dim, Grade.BAD: console
 
 def run(definition: str, provider: str) -> None:
     """Show every finding; anything bad gives exit status 1."""
-    wanted = load(source_of(definition))
+    wanted = load(definition_file(definition))
     check_provider(provider)
     findings = examine(wanted, Identity(wanted.name, FOLDER), provider or wanted.provider)
     console.table(

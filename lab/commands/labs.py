@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lab import console
-from lab.context import FOLDER, open_lab
+from lab.context import open_lab
 from lab.errors import LabError
+from lab.project import FOLDER
 from lab.providers.base import MachineState
 
 

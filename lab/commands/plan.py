@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from lab import console
 from lab.bringup import refuse_another_shape
-from lab.commands.up import check_provider, source_of
-from lab.context import FOLDER
+from lab.commands.up import check_provider
 from lab.definition import Definition, load
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan import differing, render, write
 from lab.plan.show import Table, overview
 from lab.plan.site import Site
+from lab.project import FOLDER, definition_file
 from lab.providers import choice
 from lab.siting import foreseen
 from lab.state import State
@@ -23,7 +23,7 @@ PLANNED = "plan"
 
 def run(definition: str, lab: str, provider: str) -> None:
     """Render into the lab's folder and show machines, promises and risks."""
-    wanted = load(source_of(definition))
+    wanted = load(definition_file(definition))
     check_provider(provider)
     state = State(Identity(lab or wanted.name, FOLDER))
     with state.lock():

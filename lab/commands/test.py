@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import console
-from lab.context import FOLDER
 from lab.errors import ExitStatus
 from lab.interrupts import Open, held, unbroken, waiting
+from lab.project import FOLDER
 
 #: Seconds in which interrupted tests end what they started; a lab is destroyed in less than ten.
 REMOVAL_SECONDS = 120.0

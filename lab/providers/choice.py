@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
 from lab.definition import Definition, DefinitionError, Severity, check
+from lab.definition.provider import for_virtual_machines
 from lab.errors import LabError
 from lab.plan.site import Site
 from lab.providers.base import Provider
@@ -45,16 +46,6 @@ def _choose(wanted: str, definition: Definition) -> Choice:
     if trouble := local_kvm_trouble():
         return Choice("lxc", f"virtual machines would be emulated: {trouble}")
     return Choice("libvirt", "hardware virtualisation works: a probe guest ran")
-
-
-def for_virtual_machines(definition: Definition) -> tuple[str, ...]:
-    """What a definition sets that means nothing for containers: FIELD VALUE each."""
-    settings = (
-        ("libvirt.uri", definition.libvirt.uri, ""),
-        ("libvirt.driver", definition.libvirt.driver, "auto"),
-        ("machine.box.name", definition.machine.box.name, ""),
-    )
-    return tuple(f"{field} {value}" for field, value, default in settings if value != default)
 
 
 def make(site: Site, topology: Topology) -> Provider:

@@ -10,10 +10,10 @@ import pytest
 
 from lab import context
 from lab.commands import bench, power, verify
-from lab.context import DEFAULT_DEFINITION
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.project import DEFAULT_DEFINITION
 from lab.providers import choice
 from lab.stage import Stage
 from lab.state import State

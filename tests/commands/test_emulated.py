@@ -8,10 +8,10 @@ import pytest
 
 from lab import siting
 from lab.commands import plan, up
-from lab.context import DEFAULT_DEFINITION
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.project import DEFAULT_DEFINITION
 from lab.providers.libvirt.siting import Hypervisor
 from lab.state import State
 

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import pytest
 
 from lab.commands import verify
-from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
 from lab.errors import ExitStatus
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.project import DEFAULT_DEFINITION
 from lab.report import write_report
 from lab.stage import Stage
 from lab.state import State

@@ -9,8 +9,8 @@ from credentials import Watcher
 from hosts import Snapshot
 from running import Done, Inv, healthy, names
 
-from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
+from lab.project import DEFAULT_DEFINITION
 from lab.topology import derive
 
 TOPOLOGY = derive(load(DEFAULT_DEFINITION), driver="")

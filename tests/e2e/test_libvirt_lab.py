@@ -13,7 +13,7 @@ import pytest
 from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
-from lab.context import DEFAULT_DEFINITION
+from lab.project import DEFAULT_DEFINITION
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import domains, volumes
 

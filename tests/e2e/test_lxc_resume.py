@@ -23,8 +23,8 @@ from hosts import Snapshot, belonging, differences, left_of, snapshot
 from killing import Moment, kill_at
 from running import FOLDER, Done, Inv, healthy, until
 
-from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
+from lab.project import DEFAULT_DEFINITION
 from lab.topology import derive
 
 pytestmark = [pytest.mark.live, pytest.mark.long]

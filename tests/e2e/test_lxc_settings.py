@@ -15,7 +15,7 @@ import pytest
 from judging import Shared, all_well
 from running import Inv, until
 
-from lab.context import DEFAULT_DEFINITION
+from lab.project import DEFAULT_DEFINITION
 
 pytestmark = pytest.mark.live
 

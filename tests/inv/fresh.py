@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +53,7 @@ case "$1 ${2:-}" in
   -V*) echo Python 3.9.2 ;;
   "-m venv") echo "venv" >> "$SCRATCH/python.log"; mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
   "-P -X")
+    if [ "$5" = lab.cli.needs ]; then shift 5; PYTHONPATH=%(folder)s exec %(python)s -P "$SCRATCH/needs.py" "$@"; fi
     [ "$5" = lab.debian.package ] || { echo "PYTHONPATH=$PYTHONPATH" "$@"; exit; }
     echo "$5 $6 PYTHONPATH=$PYTHONPATH" >> "$SCRATCH/python.log"
     [ ! -e "$SCRATCH/mirror-waits" ] || { touch "$SCRATCH/waiting"; sleep 30; }
@@ -58,6 +61,19 @@ case "$1 ${2:-}" in
     touch "$7/$6_1.0_all.deb" ;;
   "-m pip") echo "pip $*" >> "$SCRATCH/python.log"; [ ! -e "$SCRATCH/pip-fails" ] ;;
 esac
+"""
+
+#: The program's own answer, about the processor and the clone of this host.
+NEEDS = """
+import sys
+from pathlib import Path
+from lab.cli.needs import needs
+from lab.host import processor
+here = Path(__file__).parent
+if (here / "needs-fails").exists():
+    sys.exit("a fault")
+processor.CPUINFO, processor.KVM = here / "cpuinfo", here / "kvm"
+print(*needs(sys.argv[1:], here / {clone!r}), sep="\\n")
 """
 
 #: A unit is enabled when its package has come, and when a person did so before (in the file own-units).
@@ -93,7 +109,10 @@ class Host:
         self.write_program("apt-get", APT_GET)
         self.write_program("apt-cache", APT_CACHE)
         self.write_program("dpkg", DPKG)
-        self.write_program("python3", PYTHON)
+        self.write_program(
+            "python3", PYTHON % {"folder": shlex.quote(str(FOLDER)), "python": shlex.quote(sys.executable)}
+        )
+        (self.folder / "needs.py").write_text(NEEDS.format(clone=self.name))
         self.write_program("systemctl", SYSTEMCTL)
         self.write_program("id", f"#!/bin/sh\necho {self.uid}\n")
         self.installed.write_text("".join(f"{name}\n" for name in self.packages))
@@ -109,8 +128,6 @@ class Host:
             ("/usr/bin/python3", self.program("python3")),
             ("/run/systemd/system", self.folder / "systemd"),
             ("/etc/os-release", self.folder / "os-release"),
-            ("/proc/cpuinfo", self.folder / "cpuinfo"),
-            ("/dev/kvm", self.folder / "kvm"),
         ):
             assert path in text
             text = text.replace(path, str(instead))

@@ -28,6 +28,12 @@ def build_wheel(folder, settings=None, metadata=None):
     return name
 """
 
+#: Asked in the place of the program: the bindings where there is a lab, the tests' tools for the tests.
+NEEDS = """
+import pathlib, sys
+print(*["libvirt"] * pathlib.Path(__file__).parents[2].joinpath(".lab").exists(), *["test"] * ("test" in sys.argv))
+"""
+
 #: Run in the place of a task: says what was installed.
 PROGRAM = """
 import importlib.util as found
@@ -98,6 +104,7 @@ def clone(tmp_path: Path) -> Clone:
         for kind in ("packages", "programs"):
             made.write(f"host/{group}.{kind}", "")
     made.write("lab/program.py", PROGRAM)
+    made.write("lab/cli/needs.py", NEEDS)
     made.write("requirements.txt", wheel(made.index, "thing", "WORD = 1\n"))
     made.write("requirements-build.txt", wheel(made.index, "backend", BACKEND))
     made.write("requirements-libvirt.txt", source(made.index, "bindings", "backend"))

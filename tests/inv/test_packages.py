@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fresh import FOLDER, LIBVIRT, LXC, NOTHING_BUILT, Host, listed
+from fresh import LIBVIRT, LXC, Host, listed
 
-from lab.definition import load, parse
-from lab.providers import choice
 from lab.waiting import wait_for
 
 
@@ -51,119 +49,39 @@ class TestPackages:
         assert sorted(bare.installed.read_text().split()) == sorted({*listed("python"), *listed("python", *groups)})
 
     def test_the_definitions_provider_counts(self, bare: Host) -> None:
-        (bare.folder / "vm.yaml").write_text("name: vm\nprovider: libvirt   # not auto\nnodes: []\n")
+        (bare.folder / "vm.yaml").write_text("provider: libvirt   # not auto\nnodes: [{name: m1, role: master}]\n")
         bare.inv("up", "--definition", "vm.yaml")
         assert "vagrant-libvirt" in bare.installed.read_text().split()
 
-    @pytest.mark.parametrize(
-        ("flags", "device", "groups"),
-        [("fpu vmx", True, [*LXC, *LIBVIRT]), ("fpu svm", False, LXC), ("fpu svmx", True, LXC)],
-    )
-    def test_where_kvm_may_work_auto_can_end_with_either_provider(
-        self, bare: Host, flags: str, device: bool, groups: Sequence[str]
-    ) -> None:
-        (bare.folder / "cpuinfo").write_text(f"flags\t\t: {flags} sse\n")
-        if device:
-            (bare.folder / "kvm").touch()
+    def test_the_processor_counts(self, bare: Host) -> None:
+        (bare.folder / "cpuinfo").write_text("flags\t\t: fpu vmx sse\n")
+        (bare.folder / "kvm").touch()
         bare.inv("up")
-        assert bare.needs() == listed("python", *groups)
-
-    @pytest.mark.parametrize(
-        "machine",
-        [
-            "machine:\n  memory: 512\n  box: {name: debian/bookworm64}",
-            "machine:\n  box: {version: '12.1', name: \"debian/bookworm64\"}  # a public one",
-            "machine:   # each of them\n\n# at the margin\n  box:\n    version: '12.1'\n    name: 'debian/bookworm64'",
-            "machine: {cpus: 1, box: {name: debian/bookworm64}}",
-        ],
-    )
-    def test_with_a_public_box_and_without_kubernetes_nothing_is_built(self, bare: Host, machine: str) -> None:
-        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\nnodes: [{{name: m1, role: master}}]\n")
-        bare.inv("up", "--definition=vm.yaml", "--until=loadbalancer")
-        assert bare.needs() == listed("python", *NOTHING_BUILT)
-
-    def test_nothing_is_built_for_the_readmes_example(self, bare: Host) -> None:
-        readme = (FOLDER / "README.md").read_text()
-        text = next(block for block in readme.split("```") if block.startswith("yaml\n")).removeprefix("yaml\n")
-        (bare.folder / "vm.yaml").write_text(text)
-        assert parse(text).machine.box.name, "a definition without a mistake"
-        assert "`./inv up --definition vm.yaml --until loadbalancer`" in readme
-        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
-        assert bare.needs() == listed("python", *NOTHING_BUILT)
-
-    @pytest.mark.parametrize(
-        "machine",
-        [
-            "",
-            "machine: {memory: 512}",
-            "machine:\n  # box: {name: debian/bookworm64}",
-            "machine:\n  box: {}  # name: debian/bookworm64",
-            "machine:\n  box: {name: ''}",
-            "machine:\n  box:\n    name:",
-            "name: vm",
-            "machines:\n  box: {name: debian/bookworm64}",
-        ],
-    )
-    def test_without_a_public_box_one_is_built(self, bare: Host, machine: str) -> None:
-        nodes = "nodes:\n  - {name: m1, role: master}\n  - role: worker\n    name: w1\n"
-        (bare.folder / "vm.yaml").write_text(f"provider: libvirt\n{machine}\n{nodes}")
-        bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
-        assert bare.needs() == listed("python", *LIBVIRT)
-
-    @pytest.mark.parametrize(
-        ("argv", "groups"),
-        [
-            (["up", "-u", "machines"], NOTHING_BUILT),
-            (["up"], LIBVIRT),
-            (["up", "--until", "workers"], LIBVIRT),
-            (["up", "--until", "loadbalancer", "--until", "control-plane"], LIBVIRT),
-            (["up", "--until", "loadbalancer", "--provider", "lxc"], LXC),
-            (["up", "--until", "loadbalancer", "--provider", "auto"], NOTHING_BUILT),
-            (["bench", "up", "--until", "loadbalancer"], LIBVIRT),
-        ],
-    )
-    def test_kubernetes_and_containers_are_built_whatever_box_is_named(
-        self, bare: Host, argv: list[str], groups: Sequence[str]
-    ) -> None:
-        (bare.folder / "vm.yaml").write_text('provider: "libvirt"\nmachine:\n  box: {name: a/b}\nnodes: []\n')
-        bare.inv(*argv, "--definition", "vm.yaml")
-        assert bare.needs() == listed("python", *groups)
-
-    @pytest.mark.parametrize(
-        ("text", "virtual"),
-        [
-            ("libvirt:\n  uri: qemu+ssh://far/system\n", True),
-            ('libvirt: {uri: "qemu:///system"}\n', True),
-            ("libvirt:\n  driver: 'kvm'\n", True),
-            ("libvirt: {driver: qemu}\n", True),
-            ("libvirt: {uri: '', driver: auto}\n", False),
-            ("libvirt:\n  # uri: qemu:///system\n  driver: auto  # or driver: kvm\n", False),
-            ("machine:\n  memory: 512\n  box:\n    # ours\n    name: debian/bookworm64\nkubernetes: {}\n", True),
-            ("machine: {box: {version: '12', name: 'debian/bookworm64'}}\n", True),
-            ("machine:\n  box: {name: debian/bookworm64,\n    version: '12'}\n", True),
-            ("machine:\n  box:\n    name: ''\n    version: ''\n", False),
-            ("machine: {box: {}}\nkubernetes:\n  extra_sans: [name]\n", False),
-            ("machine:\n  box:\n", False),
-        ],
-    )
-    def test_what_only_virtual_machines_have_counts(self, bare: Host, text: str, virtual: bool) -> None:
-        nodes = "nodes:\n  - {name: m1, role: master}\n  - name: w1\n    role: worker\n"
-        file = bare.folder / "lab.yaml"
-        for whole in (f"name: ha\nprovider: auto\n{text}{nodes}", f"name: ha\n{nodes}{text}"):
-            file.write_text(whole)
-            chosen = choice.for_virtual_machines(load(file))
-            assert bool(chosen) == virtual, "the same rule as in lab/providers/choice.py"
-            bare.installed.write_text("".join(f"{name}\n" for name in listed("python")))
-            bare.inv("up", "--definition", "lab.yaml")
-            assert ("vagrant-libvirt" in bare.installed.read_text().split()) == virtual, whole
-            assert ("vagrant-lxc" in bare.installed.read_text().split()) != virtual, whole
+        assert bare.needs() == listed("python", *LXC, *LIBVIRT)
 
     def test_a_lab_that_is_there_keeps_its_provider(self, bare: Host) -> None:
         site = bare.folder / "clone/.lab/vm/site.json"
         site.parent.mkdir(parents=True)
-        site.write_text('{\n "provider": "libvirt",\n "driver": "qemu"\n}\n')
+        site.write_text('{"provider": "libvirt"}')
         bare.inv("status")
-        assert "libvirt-dev" in bare.installed.read_text().split()
+        assert bare.needs() == listed("python", "libvirt")
+
+    def test_what_python_needs_comes_first_and_then_what_the_program_asks_for(self, tmp_path: Path) -> None:
+        host = Host(tmp_path)
+        done = host.inv("up", "--provider", "lxc")
+        assert done.returncode == 0, done.stderr
+        update, python, others = host.log("apt")
+        assert update.endswith("update noninteractive"), "once is enough"
+        assert python.split()[-5:-1] == listed("python")
+        assert others.split()[-len(listed(*LXC)) - 1 : -1] == listed(*LXC)
+        assert list(host.policy.parent.iterdir()) == []
+
+    def test_a_program_that_cannot_answer_ends_it(self, bare: Host) -> None:
+        (bare.folder / "needs-fails").touch()
+        done = bare.inv("up")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "a fault" in done.stderr
+        assert bare.log("apt") == []
 
     @pytest.mark.parametrize(
         ("os_release", "debian"),
@@ -202,7 +120,7 @@ class TestPackages:
     def test_without_apt_nobody_is_asked_for_what_is_not_built(self, bare: Host) -> None:
         bare.program("apt-get").unlink()
         (bare.folder / "vm.yaml").write_text(
-            "provider: libvirt\nmachine:\n  box: {name: debian/bookworm64}\nnodes: []\n"
+            "provider: libvirt\nmachine:\n  box: {name: debian/bookworm64}\nnodes: [{name: m1, role: master}]\n"
         )
         done = bare.inv("up", "--definition", "vm.yaml", "--until", "loadbalancer")
         assert done.returncode == 64

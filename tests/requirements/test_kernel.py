@@ -12,10 +12,10 @@ import needs
 import pytest
 
 from lab import cgroups
-from lab.context import FOLDER
 from lab.definition import load
 from lab.identity import Identity
 from lab.plan.site import Site
+from lab.project import FOLDER
 from lab.requirements import kernel
 from lab.requirements.finding import Finding, Grade
 from lab.requirements.scope import Scope

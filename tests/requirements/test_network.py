@@ -12,11 +12,11 @@ import needs
 import pytest
 
 from lab.command import Result
-from lab.context import FOLDER
 from lab.definition import load
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.plan.virtual import Virtual
+from lab.project import FOLDER
 from lab.requirements import network
 from lab.requirements.finding import Grade
 from lab.requirements.network import listens_everywhere, overlaps, surroundings

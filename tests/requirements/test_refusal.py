@@ -15,13 +15,13 @@ import pytest
 from lab.box import lxc as lxc_box
 from lab.cache import Cache
 from lab.commands import bench, up
-from lab.context import FOLDER
 from lab.definition import load
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.payload import seed
 from lab.payload.choose import tree
 from lab.plan.site import Site
+from lab.project import FOLDER
 from lab.providers.base import MachineState
 from lab.requirements import scope as scopes
 from lab.requirements import sources, space

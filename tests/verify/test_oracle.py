@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from lab.context import DEFAULT_DEFINITION
 from lab.definition import load
 from lab.errors import LabError
+from lab.project import DEFAULT_DEFINITION
 from lab.topology import derive
 from lab.verify import oracle
 from lab.verify.cases.scheduler import came_elsewhere

@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from xml.etree import ElementTree
 
 from lab.command import CommandTimeout, run
 from lab.errors import LabError, UsageError
+from lab.host.processor import CPUINFO, KVM, virtualisation_flag
 from lab.providers.libvirt import connection as virt
 
 EMULATOR = "qemu-system-x86_64"
-
-KVM = Path("/dev/kvm")
 
 #: Seconds for the probe guest. It takes 0.2 s under emulation and no longer with a good KVM; a useless one took 3.6 s.
 PROBE_SECONDS = 3.0
@@ -60,7 +57,7 @@ def choose(wanted: str, uri: str = "") -> Driver:
 
 def local_kvm_trouble() -> str:
     """Why KVM does not work on this host, "" when it does."""
-    if not virtualisation_flag(Path("/proc/cpuinfo").read_text()):
+    if not virtualisation_flag(CPUINFO.read_text()):
         there = " (/dev/kvm exists, but that alone says nothing)" if KVM.exists() else ""
         return f"the processor shows neither vmx nor svm{there}"
     if not KVM.exists():
@@ -68,12 +65,6 @@ def local_kvm_trouble() -> str:
     if not os.access(KVM, os.R_OK | os.W_OK):
         return "this user may not use /dev/kvm: join the group kvm"
     return guest_trouble("kvm")
-
-
-def virtualisation_flag(cpuinfo: str) -> str:
-    """vmx (Intel) or svm (AMD) when the processor's flags hold it, else ""."""
-    match = re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo, re.MULTILINE)
-    return match.group(1) if match else ""
 
 
 def guest_trouble(accelerator: str, emulator: str = EMULATOR, seconds: float = PROBE_SECONDS) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
+from lab.host.processor import virtualisation_flag
 from lab.providers.libvirt import probe
 
 
@@ -24,7 +25,7 @@ from lab.providers.libvirt import probe
     ],
 )
 def test_virtualisation_is_what_the_processors_flags_say(cpuinfo: str, flag: str) -> None:
-    assert probe.virtualisation_flag(cpuinfo) == flag
+    assert virtualisation_flag(cpuinfo) == flag
 
 
 def test_the_probe_guest_is_one_bootable_sector() -> None:
