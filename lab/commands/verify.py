@@ -47,10 +47,14 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
             raise LabError("there is no case for this lab")
         seen = view(lab)
         folder = new_folder(seen, "verify")
-        try:
-            done = run_cases(chosen, seen, console.say, folder, doubt=lambda: doubt(lab))
-        finally:
-            report = write_report(folder)
+        done = run_cases(
+            chosen,
+            seen,
+            console.say,
+            folder,
+            doubt=lambda: doubt(lab),
+            leave=lambda run: write_report(run.folder, run.judged),
+        )
     console.say("")
     console.table(
         f"Lab {lab.identity.name}",
@@ -58,10 +62,10 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
         [_row(case) for case in done.cases],
     )
     console.say("")
-    console.say(f"report: {report}")
+    console.say(f"report: {done.folder / 'report.html'}")
     if done.outcome.status is not ExitStatus.GOOD:
         raise SystemExit(done.outcome.status)
 
 
 def _row(case: CaseVerdict) -> list[console.Cell]:
-    return [case.case, _STYLES[case.outcome](str(case.outcome)), case.measured, case.promised, case.reason]
+    return [case.name, _STYLES[case.outcome](str(case.outcome)), case.measured, case.promised, case.reason]

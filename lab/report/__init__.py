@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.report import html, junit
-from lab.verify.history import load
-from lab.verify.judge import judge
-from lab.verify.recorded import Recorded
+from lab.verify.judge import Judged, judge
 
 
-def write_report(folder: Path) -> Path:
-    """Write report.html and junit.xml into a run's folder and return the page's path.
-
-    Judges the run's history anew, so that an old run gets the report of today's checks. Raises LabError when the
-    history cannot be read.
-    """
-    cases = judge(folder)
-    history = folder / "history.jsonl"
-    records = {name: Recorded(found) for name, found in load(history).items()} if history.exists() else {}
+def write_report(folder: Path, judged: Sequence[Judged]) -> Path:
+    """Write report.html and junit.xml of a judged run into its folder and return the page's path."""
     page, results = folder / "report.html", folder / "junit.xml"
-    page.write_text(html.render(folder.name, cases, records), encoding="utf-8")
-    results.write_text(junit.render(folder.name, cases), encoding="utf-8")
+    page.write_text(html.render(folder.name, judged), encoding="utf-8")
+    results.write_text(junit.render(folder.name, [one.verdict for one in judged]), encoding="utf-8")
     return page
+
+
+def report_again(folder: Path) -> Path:
+    """The same of an old run, by today's checks. Raises LabError when its history cannot be read."""
+    return write_report(folder, judge(folder))

@@ -20,7 +20,7 @@ def render(run: str, cases: Sequence[CaseVerdict]) -> str:
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=case.case,
+            name=case.name,
             tests=str(len(tests)),
             failures=str(sum(v.outcome is Outcome.FAIL for v in tests)),
             errors=str(sum(v.outcome is Outcome.UNKNOWN for v in tests)),
@@ -33,7 +33,7 @@ def render(run: str, cases: Sequence[CaseVerdict]) -> str:
 
 
 def _test(suite: ElementTree.Element, case: CaseVerdict, verdict: Verdict) -> None:
-    test = ElementTree.SubElement(suite, "testcase", classname=case.case, name=verdict.check)
+    test = ElementTree.SubElement(suite, "testcase", classname=case.name, name=verdict.check)
     said = _clean(f"measured: {verdict.measured}; promised: {verdict.promised}; {verdict.reason}")
     if verdict.outcome is Outcome.PASS:
         ElementTree.SubElement(test, "system-out").text = said

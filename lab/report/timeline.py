@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lab.verify import holding, outage
-from lab.verify.checks.cluster import host_of
 from lab.verify.checks.outages import struck
 from lab.verify.recorded import Connection, Recorded
+from lab.verify.records import Lease, Pod
 
 #: The drawing's size in its own units (CSS pixels at full width).
 WIDTH, LEFT, RIGHT = 1120.0, 92.0, 16.0
@@ -174,25 +174,22 @@ def _bars(recorded: Recorded, scale: Scale, rows: dict[str, float]) -> Iterable[
                 left, rows[hold.node], width, "holds", f"{hold.node} held the VIP for {hold.end - hold.start:.3f} s"
             )
     for fault in recorded.faults:
-        if fault.node in rows:
+        for node in (node for node in fault.nodes if node in rows):
             end = fault.heal if fault.heal is not None else scale.end
             if end > scale.start and fault.moment < scale.end:
                 left = scale.x(fault.moment)
-                yield Bar(
-                    left, rows[fault.node], round(scale.x(end) - left, 2), "broken", f"{fault.name} on {fault.node}"
-                )
+                yield Bar(left, rows[node], round(scale.x(end) - left, 2), "broken", f"{fault.kind} on {node}")
 
 
 def _marks(recorded: Recorded, scale: Scale) -> Iterable[Mark]:
     moments: list[tuple[float, str, str]] = []
     for fault in recorded.faults:
-        moments.append((fault.moment, f"{fault.name} on {fault.node}", "fault"))
+        moments.append((fault.moment, str(fault), "fault"))
         if fault.heal is not None:
             moments.append((fault.heal, "heal", "heal"))
-    moments += [(recorded.host_time(r), f"pod {r['event']}", "event") for r in recorded.of("pod")]
-    for lease in recorded.of("lease")[1:]:
-        holder = host_of(str(lease["holder"])) or "nobody"
-        moments.append((recorded.host_time(lease), f"lease → {holder}", "event"))
+    moments += [(recorded.host_time(r), f"pod {r.event}", "event") for r in recorded.of(Pod)]
+    for lease in recorded.of(Lease)[1:]:
+        moments.append((recorded.host_time(lease), f"lease → {lease.host or 'nobody'}", "event"))
     requests = recorded.phase("requests")
     if requests is not None:
         moments.append((requests, "requests", "event"))

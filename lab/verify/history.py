@@ -1,8 +1,6 @@
-"""The history of a run: append-only lines of what was done and seen, written as it happens.
+"""The history of a run: append-only lines of what was done and seen (records.py), written as it happens.
 
-Every record holds ``case``, ``source`` (the machine that saw it, "lab" for this program), ``kind``, ``t`` (by the
-source's own clock) and ``r`` (when it arrived here, by this host's clock), both in seconds since the epoch. Nothing is
-ever changed or judged here; what the kinds mean is said where they are read (recorded.py).
+Nothing is ever changed or judged here.
 """
 
 from __future__ import annotations
@@ -10,19 +8,56 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar, cast
 
 from lab.errors import LabError
 from lab.interrupts import waiting
+from lab.verify import older, records
+from lab.verify.records import FORM, Part, Record
 
-Record = Mapping[str, Any]
+Kind = TypeVar("Kind", bound=Record)
+Told = TypeVar("Told")
 
-#: The source of what this program itself does and sees.
-LAB = "lab"
+
+class Records:
+    """The records of one part, in the order in which they arrived, by kind and by source.
+
+    What is asked of them while they become more costs the same however many there are.
+    """
+
+    def __init__(self, given: Iterable[Record] = ()) -> None:
+        self.first: Record | None = None
+        self.last: Record | None = None
+        self._kinds: dict[type[Record], list[Record]] = {}
+        self._latest: dict[type[Record], dict[str, Record]] = {}
+        for record in given:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """One more."""
+        self.first = self.first or record
+        self.last = record
+        self._kinds.setdefault(type(record), []).append(record)
+        self._latest.setdefault(type(record), {})[record.source] = record
+
+    def of(self, kind: type[Kind]) -> Sequence[Kind]:
+        """All of one kind."""
+        return cast("Sequence[Kind]", self._kinds.get(kind, ()))
+
+    def latest(self, kind: type[Kind]) -> Mapping[str, Kind]:
+        """The last one of a kind from each source that has told any."""
+        return cast("Mapping[str, Kind]", self._latest.get(kind, {}))
+
+    def copy(self) -> Records:
+        """As they are now."""
+        made = Records()
+        made.first, made.last = self.first, self.last
+        made._kinds = {kind: list(found) for kind, found in self._kinds.items()}
+        made._latest = {kind: dict(found) for kind, found in self._latest.items()}
+        return made
 
 
 class History:
@@ -30,8 +65,8 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._changed = threading.Condition()
-        self._records: list[Record] = []
-        self._case = ""
+        self._records = Records()
+        self._part: dict[str, object] = {"case": "", "round": 0}
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8", buffering=1)
 
@@ -43,47 +78,36 @@ class History:
     ) -> None:
         self._file.close()
 
-    def begin(self, case: str) -> None:
-        """From now on records belong to this case."""
+    def begin(self, part: Part) -> None:
+        """From now on records belong to this part."""
         with self._changed:
-            self._case = case
-            self._records = []
+            self._part = {"case": part.case, "round": part.round}
+            self._records = Records()
 
-    def tag(self) -> str:
-        """A short name for what is made now, unlike any before."""
-        return uuid.uuid4().hex[:8]
-
-    def add(self, kind: str, *, source: str = LAB, t: float | None = None, **fields: object) -> Record:
-        """Append one record; ``t`` defaults to now."""
-        now = time.time()
-        record: dict[str, Any] = {"t": now if t is None else t, "r": now, "source": source, "kind": kind, **fields}
+    def add(self, record: Record) -> None:
+        """Append one record."""
         with self._changed:
-            record["case"] = self._case
             if self._file.closed:
-                return record  # a probe's last words after the end of the run
-            self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-            self._records.append(record)
+                return  # a probe's last words after the end of the run
+            line = json.dumps({**record.model_dump(), **self._part}, separators=(",", ":"))
+            self._file.write(line + "\n")
+            self._records.add(record)
             self._changed.notify_all()
-        return record
 
     def hear(self, source: str, line: str) -> None:
-        """Append what a program on a machine printed; a line that is no record is kept as a note."""
-        try:
-            said = json.loads(line)
-            fields = {str(key): value for key, value in said.items() if key not in ("kind", "t", "source", "r", "case")}
-            kind, moment = str(said["kind"]), float(said["t"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self.add("note", source=source, text=line)
-            return
-        self.add(kind, source=source, t=moment, **fields)
+        """Append what a program on a machine printed."""
+        self.add(records.heard(source, line))
 
-    def records(self) -> list[Record]:
-        """The current case's records so far."""
+    def look(self, read: Callable[[Records], Told]) -> Told:
+        """What the current part's records so far tell; ``read`` must not keep them."""
         with self._changed:
-            return list(self._records)
+            return read(self._records)
 
-    def wait(self, until: Callable[[list[Record]], bool], seconds: float) -> bool:
-        """Wait until the current case's records satisfy a condition; False when ``seconds`` went by without it."""
+    def wait(self, until: Callable[[Records], bool], seconds: float) -> bool:
+        """Wait until the current part's records satisfy a condition; False when ``seconds`` went by without it.
+
+        The condition is asked at every record: it must not go through all of them.
+        """
         deadline = time.monotonic() + seconds
         with self._changed:
             while not until(self._records):
@@ -95,19 +119,30 @@ class History:
             return True
 
 
-def load(path: Path) -> dict[str, list[Record]]:
-    """A run's records by case, in the order the cases were run.
+def load(path: Path) -> dict[Part, Records]:
+    """A run's records by part, in the order in which the parts were run.
 
-    A last line cut short by a kill is left out; any other line that is no record raises LabError.
+    A last line cut short by a kill is left out; any other line that is no record raises LabError, and so does a history
+    of a form that is newer than this program.
     """
-    cases: dict[str, list[Record]] = {}
+    parts: dict[Part, Records] = {}
+    forms: dict[Part, int] = {}
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
-            cases.setdefault(record["case"], []).append(record)
-        except (ValueError, KeyError, TypeError) as error:
+            data = json.loads(line)
+            part = Part(data["case"], data["round"]) if "round" in data else older.part(data["case"])
+            form = forms.setdefault(part, int(data.get("form", 0)))
+            if form <= FORM:
+                record = records.read(data if form else older.upgraded(data))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             if number == len(lines) and not line.endswith("\n"):
                 break
             raise LabError(f"{path}:{number}: not a record of a history ({error})", "was the file edited?") from error
-    return cases
+        if form > FORM:
+            raise LabError(
+                f"{path} has form {form} of histories, and this program knows forms 0 to {FORM}",
+                "a newer version of it wrote the file, and reads it",
+            )
+        parts.setdefault(part, Records()).add(record)
+    return parts

@@ -78,7 +78,7 @@ class Blind:
 
 def silences(faults: Iterable[Applied], node: str, end: float) -> list[tuple[float, float]]:
     """When a node stood still by a fault, and so held nothing whatever it said last."""
-    return [(f.moment, f.heal if f.heal is not None else end) for f in faults if f.silences and f.node == node]
+    return [(f.moment, f.heal if f.heal is not None else end) for f in faults if f.silences and node in f.nodes]
 
 
 def holds(recorded: Recorded, end: float) -> list[Hold]:
@@ -100,7 +100,7 @@ def holds(recorded: Recorded, end: float) -> list[Hold]:
 
 def excused(faults: Iterable[Applied], node: str, end: float) -> list[tuple[float, float]]:
     """When a node could not be looked at by a fault: until it was healed, as a machine that boots cannot be asked."""
-    return [(f.moment, f.healed if f.healed is not None else end) for f in faults if f.silences and f.node == node]
+    return [(f.moment, f.healed if f.healed is not None else end) for f in faults if f.silences and node in f.nodes]
 
 
 def _within(start: float, end: float, spans: Iterable[tuple[float, float]]) -> float:
@@ -170,7 +170,8 @@ def booting(recorded: Recorded, end: float) -> list[Blind]:
     """From the heal of a master that a fault had silenced until it was looked at again: it may hold the VIP by then."""
     found = []
     for fault in recorded.faults:
-        if fault.silences and fault.heal is not None:
-            again = (look.at for look in recorded.seen(fault.node) if look.at >= fault.heal)
-            found.append(Blind(fault.node, fault.heal, next(again, end)))
+        if fault.silences and (heal := fault.heal) is not None:
+            for node in fault.nodes:
+                again = (look.at for look in recorded.seen(node) if look.at >= heal)
+                found.append(Blind(node, heal, next(again, end)))
     return found

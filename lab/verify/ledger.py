@@ -16,8 +16,10 @@ from typing import Any
 
 from lab.command import LineSink
 from lab.errors import LabError
+from lab.faults.spec import Fault as Spec
 from lab.interrupts import Open, held, unbroken
 from lab.state import State
+from lab.verify import records
 from lab.verify.faults import TEST_PODS, Fault, make
 from lab.verify.history import History
 from lab.verify.view import LabView
@@ -125,29 +127,27 @@ def applied(fault: Fault, view: LabView, history: History) -> Iterator[None]:
     ledger = Ledger.of(view)
     with held(ledger.still_open):
         entry = ledger.open(fault)
-        about: dict[str, Any] = {"id": entry.id, "name": fault.name, "node": fault.node, "silences": fault.silences}
+        spec = Spec(fault.name, (fault.node,))
+
+        def told(event: records.FaultEvent, **when: Any) -> None:
+            step = records.FaultStep(event=event, id=entry.id, fault=spec, silences=fault.silences, **when)
+            history.add(step)
+
         try:
             with unbroken():
-                _begin(fault, view, history, about)
+                fault.prepare(view)
+                told("begin")
+                moment = fault.begin(view)
+                told("begun", **({} if moment is None else {"source": fault.node, "t": moment}))
             yield
         finally:
             with unbroken():
                 try:
-                    history.add("fault", event="heal", **about)
+                    told("heal")
                 finally:  # a disk that is full is no reason to leave the lab broken
                     _heal(fault, view)
                     ledger.close(entry)
-                history.add("fault", event="healed", **about)
-
-
-def _begin(fault: Fault, view: LabView, history: History, about: dict[str, Any]) -> None:
-    fault.prepare(view)
-    history.add("fault", event="begin", **about)
-    moment = fault.begin(view)
-    if moment is None:
-        history.add("fault", event="begun", **about)
-    else:
-        history.add("fault", event="begun", source=fault.node, t=moment, **about)
+                told("healed")
 
 
 def _heal(fault: Fault, view: LabView) -> None:

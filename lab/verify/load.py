@@ -16,6 +16,7 @@ from functools import cached_property
 from lab.verify import outage
 from lab.verify.checks import shown
 from lab.verify.recorded import Connection, Recorded
+from lab.verify.records import Holder, PodAsked, Probe, ProbeSkipped
 
 #: Seconds for which a probe waited for a processor, from which on others may have waited for as long as is given to a
 #: connection: probes come before them, and on an idle machine they are late by less than a thousandth.
@@ -68,7 +69,7 @@ class Load:
     def _own(self) -> float:
         """When the case itself began to load the machines: with a pod's start, or with the heal."""
         heals = [fault.heal for fault in self.recorded.faults if fault.heal is not None]
-        return min([*(self.recorded.host_time(r) for r in self.recorded.of("pod-asked")), *heals], default=math.inf)
+        return min([*(self.recorded.host_time(r) for r in self.recorded.of(PodAsked)), *heals], default=math.inf)
 
     @cached_property
     def _starts(self) -> Sequence[float]:
@@ -78,12 +79,12 @@ class Load:
     def _waits(self) -> Sequence[Wait]:
         """Where a probe was late by STARVED seconds or more, or gave its schedule up."""
         found = []
-        for kind in ("holder", "probe"):
-            for record in self.recorded.of(kind):
-                if (late := float(record["late"])) >= STARVED:
-                    at = self.recorded.host_time(record)
-                    found.append(Wait(str(record["source"]), at - late, at))
-        for record in self.recorded.of("probe-skipped"):
-            at = self.recorded.host_time(record)
-            found.append(Wait(str(record["source"]), at - int(record["count"]) / self.recorded.pace.rate, at))
+        looks: list[Holder | Probe] = [*self.recorded.of(Holder), *self.recorded.of(Probe)]
+        for record in looks:
+            if record.late >= STARVED:
+                at = self.recorded.host_time(record)
+                found.append(Wait(record.source, at - record.late, at))
+        for skipped in self.recorded.of(ProbeSkipped):
+            at = self.recorded.host_time(skipped)
+            found.append(Wait(skipped.source, at - skipped.count / self.recorded.pace.rate, at))
         return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from lab.plan import promises
 from lab.topology import Topology
-from lab.verify.recorded import Promised
+from lab.verify.records import Promised
 
 #: Leader election of Kubernetes' own components (client-go, tools/leaderelection; seconds): a lease is valid for
 #: LeaseDuration and renewed every RetryPeriod; a candidate looks every RetryPeriod, stretched by up to JitterFactor.
@@ -16,7 +16,7 @@ LEASE, RETRY, JITTER = 15.0, 2.0, 1.2
 #: Seconds within which the kubelet notices a manifest's removal and ends the container.
 KUBELET = 5.0
 
-NOTHING = Promised(0.0, 0.0, 0.0, 0.0, None, None, "nothing was done")
+NOTHING = Promised(0.0, 0.0, 0.0, None, None, "nothing was done")
 
 
 def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promised:
@@ -30,7 +30,6 @@ def promise(topology: Topology, fault: str, *, kubernetes: bool = True) -> Promi
         return _lease()
     given = promises.promise(topology, promises.Fault(fault), cluster=kubernetes)
     return Promised(
-        minimum=given.outage.least if given.outage else 0.0,
         maximum=given.outage.most if given.outage else None,
         gap=given.vacant,
         double=given.double,
@@ -49,9 +48,8 @@ def _lease() -> Promised:
     The kubelet ends the leader within KUBELET, and until then it goes on renewing. A candidate trusts no clock but its
     own: a renewal counts for LEASE from the moment that it *sees* it, which is one look late at most (RETRY stretched
     by JITTER: 4.4 s), and that it has run out is seen by the first look afterwards: 5 + 4.4 + 15 + 4.4 = 28.8 s.
-    At least: the leader ends just before its next renewal, and the last one was seen at once.
     """
     look = RETRY * (1 + JITTER)
     reason = f"a lease runs out {LEASE:.0f} s after a candidate saw it renewed; candidates look every {RETRY:.0f} to "
     reason += f"{look:.1f} s, and the kubelet takes up to {KUBELET:.0f} s to end the leader"
-    return Promised(LEASE - RETRY, KUBELET + look + LEASE + look, 0.0, 0.0, None, None, reason)
+    return Promised(KUBELET + look + LEASE + look, 0.0, 0.0, None, None, reason)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: The part of the rate that must be reached, or the client was too busy to tell.
@@ -33,10 +32,3 @@ EMULATED = Pace(rate=5.0, patience=4.0, slow=2.0)
 def pace_of(driver: str) -> Pace:
     """The pace for machines of a driver (qemu is plain emulation)."""
     return EMULATED if driver == "qemu" else NATIVE
-
-
-def recorded_pace(given: object) -> Pace:
-    """The pace that a history's header tells; older ones tell none, and knew one only."""
-    if not isinstance(given, Mapping):
-        return NATIVE
-    return Pace(float(given["rate"]), float(given["patience"]), float(given["slow"]))

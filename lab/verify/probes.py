@@ -8,6 +8,7 @@ from lab.command import Stream
 from lab.errors import LabError
 from lab.verify import clock, programs
 from lab.verify.history import History
+from lab.verify.records import Clock, Note
 from lab.verify.view import LabView
 
 #: Seconds between two looks at a master's addresses besides the kernel's own events.
@@ -51,7 +52,7 @@ class Probes:
         everyone = [self.view.client.name, *(node.name for node in self.view.topology.masters)]
         for node in dict.fromkeys(nodes or everyone):
             offset = clock.measure(self.view.machines[node])
-            self.history.add("clock", source=node, offset=offset.seconds, error=offset.error)
+            self.history.add(Clock(source=node, offset=offset.seconds, error=offset.error))
 
     def _stream(self, key: str, node: str, program: str, args: list[object]) -> None:
         old = self._streams.pop(key, None)
@@ -83,4 +84,4 @@ class Probes:
             stream.stop()
         self._streams.clear()
         for key, node, stream in ended:
-            self.history.add("note", source=node, text=f"the probe '{key}' had ended: {stream.errors}")
+            self.history.add(Note(source=node, text=f"the probe '{key}' had ended: {stream.errors}"))

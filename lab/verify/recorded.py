@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from lab.plan.promises import GRAIN
-from lab.verify.history import LAB, Record
-from lab.verify.pace import Pace, recorded_pace
+from lab.verify.history import Kind, Records
+from lab.verify.pace import Pace
+from lab.verify.records import LAB, Clock, FaultStep, Header, Holder, Phase, Probe, Promised, Record
 
 #: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is
 #: that of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.
@@ -17,30 +17,6 @@ STOOD_STILL = 1.0
 
 #: Seconds of lateness that every program knows: a fifth of the time between two looks at a master.
 PROMPT = 0.02
-
-
-@dataclass(frozen=True)
-class Promised:
-    """What the definition's own timers promise of a fault, in seconds, as the history's header keeps it.
-
-    ``minimum`` to ``maximum``: until all is as before for clients (or for the lease); a maximum of None means: not
-    before it is healed. ``gap`` is the longest time without a holder, ``double`` the longest with two; ``lost`` is that
-    where an advertisement is lost on its way. ``moves``: must the VIP move? None when either is right. ``back``: from
-    the heal until the best master has the VIP again, None when that is not promised. ``transient``: the fault heals
-    itself, and the VIP comes back by itself. ``failback``: the longest outage from the heal on; None when nothing is
-    promised of it, as in runs from before it was judged.
-    """
-
-    minimum: float
-    maximum: float | None
-    gap: float
-    double: float
-    moves: bool | None
-    back: float | None
-    reason: str
-    transient: bool = False
-    lost: float = 0.0
-    failback: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,85 +45,70 @@ class Seen:
 
 @dataclass(frozen=True)
 class Applied:
-    """One fault, in host's time: ``moment`` is when it took effect.
+    """One fault, or all of a case as one, in host's time: ``moment`` is when it took effect.
 
     ``heal`` is when healing began, ``healed`` when it was over; None while that has not happened. ``silences``: the
-    machine itself stood still meanwhile.
+    machines themselves stood still meanwhile.
     """
 
-    name: str
-    node: str
+    kind: str
+    nodes: tuple[str, ...]
     begin: float
     moment: float
     heal: float | None
     healed: float | None
     silences: bool
 
+    @property
+    def node(self) -> str:
+        """The machine that it was done to; of several the first."""
+        return self.nodes[0]
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {' and '.join(self.nodes)}"
+
 
 class Recorded:
-    """What one case's records say."""
+    """What one case's records say.
 
-    def __init__(self, records: Iterable[Record]) -> None:
-        self.records: tuple[Record, ...] = tuple(records)
+    ``window``, two moments, is what counts as the steady state while a case is still waiting for it; a case that has
+    passed it says so itself.
+    """
 
-    def of(self, kind: str, source: str | None = None) -> list[Record]:
-        """All records of one kind (of one source), as they arrived."""
-        return [r for r in self.records if r["kind"] == kind and (source is None or r["source"] == source)]
+    def __init__(self, given: Records | Iterable[Record], window: tuple[float, float] | None = None) -> None:
+        self.records = given if isinstance(given, Records) else Records(given)
+        self._window = window
 
-    @cached_property
-    def header(self) -> Mapping[str, object]:
-        """What the case started from; {} when the history has no header."""
-        found = self.of("header")
-        return found[0] if found else {}
-
-    @cached_property
-    def ranking(self) -> tuple[str, ...]:
-        """The masters by priority, best first."""
-        return tuple(_names(self.header.get("ranking")))
+    def of(self, kind: type[Kind]) -> Sequence[Kind]:
+        """All records of one kind, as they arrived."""
+        return self.records.of(kind)
 
     @cached_property
-    def workers(self) -> tuple[str, ...]:
-        """The workers."""
-        return tuple(_names(self.header.get("workers")))
-
-    @cached_property
-    def pace(self) -> Pace:
-        """How fast the client knocked, and what was too slow."""
-        return recorded_pace(self.header.get("pace"))
+    def header(self) -> Header:
+        """What the case started from; one that says nothing when the history has none."""
+        return next(iter(self.of(Header)), Header(t=0.0, r=0.0))
 
     @property
-    def preempts(self) -> bool:
-        """Does the best master always take the VIP (back)?"""
-        return bool(self.header.get("preempt", True))
+    def ranking(self) -> tuple[str, ...]:
+        """The masters by priority, best first."""
+        return self.header.ranking
 
-    @cached_property
+    @property
+    def pace(self) -> Pace:
+        """How fast the client knocked, and what was too slow."""
+        return self.header.pace
+
+    @property
     def promised(self) -> Promised | None:
         """What was promised of this case's fault; None where nothing was."""
-        given = self.header.get("promise")
-        if not isinstance(given, Mapping):
-            return None
-        most, moves, back, failback = given["maximum"], given["moves"], given["back"], given.get("failback")
-        # Older headers had one bound for two holders, an advertisement: no more than a lost one explains.
-        double, lost = float(given["double"]), float(given.get("lost", given["double"]))
-        return Promised(
-            float(given["minimum"]),
-            None if most is None else float(most),
-            float(given["gap"]),
-            min(double, GRAIN),
-            None if moves is None else bool(moves),
-            None if back is None else float(back),
-            str(given["reason"]),
-            bool(given.get("transient", False)),
-            lost,
-            None if failback is None else float(failback),
-        )
+        return self.header.promise
 
     @cached_property
-    def _clocks(self) -> Mapping[str, Sequence[Record]]:
+    def _clocks(self) -> Mapping[str, Sequence[Clock]]:
         """The measurements of each source's clock."""
-        found: dict[str, list[Record]] = {}
-        for record in self.of("clock"):
-            found.setdefault(record["source"], []).append(record)
+        found: dict[str, list[Clock]] = {}
+        for record in self.of(Clock):
+            found.setdefault(record.source, []).append(record)
         return found
 
     def _clock(self, source: str, arrived: float) -> tuple[float, float]:
@@ -155,32 +116,42 @@ class Recorded:
         clocks = self._clocks.get(source)
         if not clocks:
             return 0.0, 0.0
-        nearest = min(clocks, key=lambda record: abs(float(record["r"]) - arrived))
-        return float(nearest["offset"]), float(nearest["error"])
+        nearest = min(clocks, key=lambda record: abs(record.r - arrived))
+        return nearest.offset, nearest.error
 
     def host_time(self, record: Record) -> float:
         """When a record was made, by this host's clock."""
-        if record["source"] == LAB:
-            return float(record["t"])
-        arrived = float(record["r"])
-        offset, _ = self._clock(record["source"], arrived)
-        told = float(record["t"]) - offset
-        if arrived - told > STOOD_STILL and any(start < arrived for start in self._stood.get(record["source"], ())):
-            return arrived
+        if record.source == LAB:
+            return record.t
+        told = record.t - self._clock(record.source, record.r)[0]
+        if record.r - told > STOOD_STILL and any(start < record.r for start in self._stood.get(record.source, ())):
+            return record.r
         return told
 
     @cached_property
     def _stood(self) -> Mapping[str, Sequence[float]]:
         """When machines were made to stand still: a virtual one's clock may have stood with it."""
         found: dict[str, list[float]] = {}
-        for record in self.of("fault"):
-            if record["event"] == "begin" and record["silences"]:
-                found.setdefault(str(record["node"]), []).append(float(record["t"]))
+        for record in self.of(FaultStep):
+            if record.event == "begin" and record.silences:
+                for node in record.fault.targets:
+                    found.setdefault(node, []).append(record.t)
         return found
 
     def phase(self, name: str) -> float | None:
         """When a phase began; None when it never did."""
-        return next((float(r["t"]) for r in self.of("phase") if r["name"] == name), None)
+        return next((record.t for record in self.of(Phase) if record.name == name), None)
+
+    @property
+    def steady(self) -> float | None:
+        """When the steady state began; None when there was none."""
+        return self._window[0] if self._window else self.phase("steady")
+
+    def steady_until(self, *phases: str) -> float | None:
+        """When the steady state ended: with the first of these phases; None when none of them ever came."""
+        if self._window:
+            return self._window[1]
+        return min((moment for name in phases if (moment := self.phase(name)) is not None), default=None)
 
     @property
     def begun(self) -> bool:
@@ -190,16 +161,29 @@ class Recorded:
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The client's connections in the order of their starts."""
-        found = [
-            Connection(self.host_time(r), float(r["latency"]), float(r["late"]), str(r["outcome"]))
-            for r in self.of("probe")
-        ]
+        found = [Connection(self.host_time(r), r.latency, r.late, r.outcome) for r in self.of(Probe)]
         return tuple(sorted(found, key=lambda connection: connection.start))
 
     @cached_property
     def faults(self) -> tuple[Applied, ...]:
         """The faults in the order they began."""
         return tuple(_faults(self))
+
+    @cached_property
+    def fault(self) -> Applied | None:
+        """All that the case did, as one fault: from the first one's begin until the last one is healed."""
+        if len(self.faults) < 2:
+            return next(iter(self.faults), None)
+        heals, healed = ([getattr(one, name) for one in self.faults] for name in ("heal", "healed"))
+        return Applied(
+            " and ".join(dict.fromkeys(one.kind for one in self.faults)),
+            tuple(dict.fromkeys(node for one in self.faults for node in one.nodes)),
+            min(one.begin for one in self.faults),
+            min(one.moment for one in self.faults),
+            min((moment for moment in heals if moment is not None), default=None),
+            None if None in healed else max(healed),
+            any(one.silences for one in self.faults),
+        )
 
     def seen(self, master: str) -> Sequence[Seen]:
         """All looks at one master, in the order of their time."""
@@ -208,10 +192,9 @@ class Recorded:
     @cached_property
     def _looks(self) -> Mapping[str, Sequence[Seen]]:
         found: dict[str, list[tuple[Seen, bool]]] = {}
-        for r in self.of("holder"):
-            error = self._clock(r["source"], float(r["r"]))[1]
-            look = Seen(self.host_time(r), bool(r["holds"]), float(r["late"]), error)
-            found.setdefault(r["source"], []).append((look, r.get("why") == "beat"))
+        for r in self.of(Holder):
+            look = Seen(self.host_time(r), r.holds, r.late, self._clock(r.source, r.r)[1])
+            found.setdefault(r.source, []).append((look, r.why == "beat"))
         return {master: _belated(sorted(looks, key=lambda one: one[0].at)) for master, looks in found.items()}
 
 
@@ -238,26 +221,22 @@ def _belated(looks: Sequence[tuple[Seen, bool]]) -> list[Seen]:
     return found[::-1]
 
 
-def _names(value: object) -> Sequence[str]:
-    return [str(name) for name in value] if isinstance(value, list | tuple) else []
-
-
 def _faults(recorded: Recorded) -> Iterable[Applied]:
-    records = recorded.of("fault")
-    for begin in (record for record in records if record["event"] == "begin"):
-        later = {r["event"]: r for r in records if r["id"] == begin["id"]}
-        begun, heal, healed = later.get("begun"), later.get("heal"), later.get("healed")
-        moment = recorded.host_time(begun) if begun else float(begin["t"])
-        if begin["silences"]:
+    steps = recorded.of(FaultStep)
+    for begin in (step for step in steps if step.event == "begin"):
+        told = [step for step in steps if step.id == begin.id]
+        begun, heal, healed = ([s for s in told if s.event == event] for event in ("begun", "heal", "healed"))
+        moment = min((recorded.host_time(step) for step in begun), default=begin.t)
+        if begin.silences:
             # No machine tells of its own end: what it said last, while it was being cut, is nearest to the truth.
-            said = [look.at for look in recorded.seen(str(begin["node"])) if float(begin["t"]) <= look.at <= moment]
-            moment = max(said, default=float(begin["t"]))
+            looks = [look.at for node in begin.fault.targets for look in recorded.seen(node)]
+            moment = max((at for at in looks if begin.t <= at <= moment), default=begin.t)
         yield Applied(
-            str(begin["name"]),
-            str(begin["node"]),
-            float(begin["t"]),
+            begin.fault.kind,
+            begin.fault.targets,
+            begin.t,
             moment,
-            float(heal["t"]) if heal else None,
-            float(healed["t"]) if healed else None,
-            bool(begin["silences"]),
+            heal[0].t if heal else None,
+            healed[0].t if healed else None,
+            begin.silences,
         )

@@ -6,19 +6,20 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab.command import LineSink
 from lab.errors import LabError
 from lab.interrupts import held, unbroken
 from lab.verify.cases.case import Case
-from lab.verify.history import History
-from lab.verify.judge import judge
+from lab.verify.history import History, Records
+from lab.verify.judge import Judged, judge
 from lab.verify.ledger import Ledger, heal_open
 from lab.verify.oracle import promise
 from lab.verify.probes import Probes
 from lab.verify.recorded import Recorded
+from lab.verify.records import BrokenOff, Header, Note, Part, Phase
 from lab.verify.stage import Stage
 from lab.verify.verdict import CaseVerdict, Outcome, as_data, merge
 from lab.verify.view import LabView
@@ -30,10 +31,15 @@ SETTLE = 60.0
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A run that is over, judged once."""
 
     folder: Path
-    cases: tuple[CaseVerdict, ...]
+    judged: tuple[Judged, ...]
+
+    @property
+    def cases(self) -> tuple[CaseVerdict, ...]:
+        """The verdicts."""
+        return tuple(judged.verdict for judged in self.judged)
 
     @property
     def outcome(self) -> Outcome:
@@ -62,71 +68,74 @@ def run(
     *,
     rounds: int = 1,
     doubt: Callable[[], str] = lambda: "",
+    leave: Callable[[Run], object] = lambda run: None,
 ) -> Run:
     """Run the cases one after another (all of them ``rounds`` times), record into ``folder`` and judge that.
 
     ``doubt`` says why nothing can be promised of this lab ("" when it can): no case is run then, all are *unknown*.
     Faults that an earlier command left open are healed first. A case that breaks off is judged by what it recorded, and
-    is *unknown* at best; a fault that could not be healed ends the run. Raises what heal_open raises; an interrupt goes
-    on after everything was healed and verdict.json written.
+    is *unknown* at best; a fault that could not be healed ends the run. What else than verdict.json lies in the folder
+    in the end is written by ``leave``. Raises what heal_open raises; an interrupt goes on after everything was healed
+    and written.
     """
     heal_open(view, sink)
     reason = doubt()
     try:
         with History(folder / "history.jsonl") as history:
-            for name, case in numbered([*cases] * rounds):
-                sink(f"case {name}: {case.title}")
-                if not _run_case(case, name, view, history, sink, reason):
+            for part, case in numbered([*cases] * rounds):
+                sink(f"case {part}: {case.title}")
+                if not _run_case(case, part, view, history, sink, reason):
                     break
     finally:
-        found = judge(folder)
-        store(folder, found)
-    return Run(folder, tuple(found))
+        done = Run(folder, tuple(judge(folder)))
+        store(done)
+        leave(done)
+    return done
 
 
-def numbered(cases: Sequence[Case]) -> list[tuple[str, Case]]:
-    """Each case with the name of its part of the history: a case that comes several times has its rounds numbered."""
+def numbered(cases: Sequence[Case]) -> list[tuple[Part, Case]]:
+    """Each case with its part of the history: a case that comes several times has its rounds numbered."""
     often, met = Counter(case.name for case in cases), Counter[str]()
     parts = []
     for case in cases:
         met[case.name] += 1
-        parts.append((f"{case.name}#{met[case.name]}" if often[case.name] > 1 else case.name, case))
+        parts.append((Part(case.name, met[case.name] if often[case.name] > 1 else 0), case))
     return parts
 
 
-def store(folder: Path, cases: Sequence[CaseVerdict]) -> None:
+def store(run: Run) -> None:
     """Write verdict.json."""
-    new = folder / "verdict.json.new"
-    new.write_text(json.dumps(as_data(cases), indent=1) + "\n", encoding="utf-8")
-    new.replace(folder / "verdict.json")
+    new = run.folder / "verdict.json.new"
+    new.write_text(json.dumps(as_data(run.cases), indent=1) + "\n", encoding="utf-8")
+    new.replace(run.folder / "verdict.json")
 
 
-def _run_case(case: Case, name: str, view: LabView, history: History, sink: LineSink, doubt: str) -> bool:
+def _run_case(case: Case, part: Part, view: LabView, history: History, sink: LineSink, doubt: str) -> bool:
     """Run one case and record it; False when the lab is not as it was, and nothing more can be learnt."""
-    history.begin(name)
-    promised = promise(view.topology, case.fault, kubernetes=view.kubernetes)
+    history.begin(part)
     history.add(
-        "header",
-        name=case.name,
-        ranking=[node.name for node in view.ranking],
-        workers=[node.name for node in view.topology.workers],
-        vip=str(view.topology.vip),
-        port=view.topology.port,
-        priorities={node.name: node.priority for node in view.ranking},
-        preempt=view.topology.definition.keepalived.preempt,
-        pace=asdict(view.pace),
-        promise=asdict(promised),
+        Header(
+            name=case.name,
+            ranking=tuple(node.name for node in view.ranking),
+            workers=tuple(node.name for node in view.topology.workers),
+            vip=str(view.topology.vip),
+            port=view.topology.port,
+            priorities={node.name: node.priority for node in view.ranking},
+            preempt=view.topology.definition.keepalived.preempt,
+            pace=view.pace,
+            promise=promise(view.topology, case.fault, kubernetes=view.kubernetes),
+        )
     )
     probes = Probes(view, history)
-    stage = Stage(view, history, probes, sink, name)
+    stage = Stage(view, history, probes, sink)
     with held(Ledger.of(view).still_open):
         try:
             _conduct(case, stage, doubt)
         except LabError as error:
-            history.add("broken-off", text=str(error))
-            sink(f"case {name} broke off: {error.message}")
+            history.add(BrokenOff(text=str(error)))
+            sink(f"case {part} broke off: {error.message}")
         except KeyboardInterrupt:
-            history.add("broken-off", text="it was interrupted")
+            history.add(BrokenOff(text="it was interrupted"))
             raise
         finally:
             with unbroken():
@@ -167,19 +176,17 @@ def _cannot(case: Case, view: LabView) -> str:
 def _steady(stage: Stage, case: Case) -> bool:
     """Wait until the lab was steady for STEADY seconds, and record that phase; without it no fault is made."""
     deadline, told = time.monotonic() + SETTLE, ""
-    watched = {node.name for node in stage.view.ranking}
-    stage.history.wait(lambda records: watched <= {r["source"] for r in records if r["kind"] == "holder"}, SETTLE)
+    stage.history.wait(stage.all_told, SETTLE)
     while True:
         since = time.time()
         stage.watch(STEADY)
         until = time.time()
-        records = [*stage.history.records(), {"kind": "phase", "name": "steady", "t": since, "source": "lab"}]
-        look = Recorded([*records, {"kind": "phase", "name": "end", "t": until, "source": "lab"}])
+        look = Recorded(stage.history.look(Records.copy), window=(since, until))
         found = [check(look) for check in case.checks if check.precondition]
         doubts = [verdict for verdict in found if verdict.outcome is not Outcome.PASS]
         if not doubts or time.monotonic() > deadline:
-            stage.phase("steady", t=since)
-            stage.phase("settled", t=until)
+            stage.history.add(Phase(name="steady", t=since))
+            stage.history.add(Phase(name="settled", t=until))
             break
         stage.probes.check()
         if doubts[0].reason.partition(":")[0] != told:
@@ -188,5 +195,5 @@ def _steady(stage: Stage, case: Case) -> bool:
     if doubts:
         stage.watch(stage.view.pace.patience)  # what meets with silence is recorded when its patience is over
     for doubt in doubts:
-        stage.history.add("note", text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}")
+        stage.history.add(Note(text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}"))
     return not doubts

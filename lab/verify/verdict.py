@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from lab.errors import ExitStatus
+from lab.verify.records import Part
 
 
 class Outcome(StrEnum):
@@ -52,7 +53,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class CaseVerdict:
-    """One case's result: its checks', merged. ``headline`` names the check whose figures stand for the case."""
+    """One case's result: its checks', merged. ``headline`` names the check whose figures stand for the case.
+
+    ``round`` counts from 1 where a run has the case several times, else it is 0.
+    """
 
     case: str
     title: str
@@ -60,6 +64,12 @@ class CaseVerdict:
     verdicts: tuple[Verdict, ...]
     headline: str = ""
     duration: float = 0.0
+    round: int = 0
+
+    @property
+    def name(self) -> str:
+        """The case's name, with its round where there are several."""
+        return str(Part(self.case, self.round))
 
     @property
     def leading(self) -> Verdict | None:

@@ -12,10 +12,11 @@ from lab.errors import LabError
 from lab.plan.change import Change
 from lab.verify import holding
 from lab.verify.checks import shown
-from lab.verify.history import History, Record
+from lab.verify.history import History, Records
 from lab.verify.holding import Hold
 from lab.verify.probes import Probes
 from lab.verify.recorded import PROMPT, Recorded
+from lab.verify.records import Header, Part
 from lab.verify.runner import new_folder
 from lab.verify.stage import Stage
 from lab.verify.view import LabView
@@ -49,28 +50,28 @@ def watched(view: LabView, folder: Path) -> Iterator[Callable[[], Passage]]:
 
     Raises LabError when the watching itself cannot begin.
     """
-    seen: list[Record] = []
+    seen: list[Records] = []
     with History(folder / "history.jsonl") as history:
-        history.begin(PART)
-        history.add("header", name=PART, ranking=[node.name for node in view.ranking])
+        history.begin(Part(PART))
+        history.add(Header(name=PART, ranking=tuple(node.name for node in view.ranking)))
         probes = Probes(view, history)
-        stage = Stage(view, history, probes, lambda line: None, PART)
+        stage = Stage(view, history, probes, lambda line: None)
         try:
             probes.clocks(*(node.name for node in view.ranking))
             for node in view.ranking:
                 probes.watch_holder(node.name)
-            if not history.wait(_all_told(view), FIRST_WORDS):
+            if not history.wait(stage.all_told, FIRST_WORDS):
                 raise LabError(f"not all masters told within {FIRST_WORDS:.0f} s whether they hold the VIP")
             stage.phase("steady")
             stage.watch(MARGIN)
             try:
-                yield lambda: passage(seen)
+                yield lambda: passage(Recorded(seen[0]))
             finally:
                 stage.watch(MARGIN)
                 stage.phase("end")
         finally:
             probes.stop()
-            seen += history.records()
+            seen.append(history.look(Records.copy))
 
 
 @contextmanager
@@ -105,14 +106,8 @@ def told(seen: Passage, planned: Change) -> str:
     return f"the load balancer has changed: {moves} of the VIP, {shown(seen.vacant)} without a holder; {beside}{doubt}"
 
 
-def _all_told(view: LabView) -> Callable[[list[Record]], bool]:
-    names = {node.name for node in view.ranking}
-    return lambda records: names <= {record["source"] for record in records if record["kind"] == "holder"}
-
-
-def passage(records: list[Record]) -> Passage:
+def passage(recorded: Recorded) -> Passage:
     """What the records of a watched change say. Pure; raises LabError for a record without an end."""
-    recorded = Recorded(records)
     start, end = recorded.phase("steady"), recorded.phase("end")
     if start is None or end is None:
         raise LabError("the record of the change has no end")

@@ -17,7 +17,7 @@ from lab.errors import ExitStatus
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.project import DEFAULT_DEFINITION
-from lab.report import write_report
+from lab.report import report_again
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import derive
@@ -75,7 +75,7 @@ def test_judged_again_the_run_is_what_it_was(state: State) -> None:
         verify.run("ha", "", [])
     (folder,) = state.runs.glob("*-verify")
     before = (folder / "junit.xml").read_text()
-    write_report(folder)
+    report_again(folder)
     assert (folder / "junit.xml").read_text() == before
 
 

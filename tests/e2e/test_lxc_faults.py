@@ -16,7 +16,7 @@ from judging import BACK, TOPOLOGY, Shared
 from running import FOLDER, Inv, Running, healthy, until
 from terminal import CTRL_C, terminal
 
-from lab.report import write_report
+from lab.report import report_again
 from lab.verify.faults import NO_RESTART, SCHEDULER
 
 pytestmark = pytest.mark.live
@@ -115,7 +115,7 @@ def test_a_killed_verify_leaves_its_fault_to_the_next_command(
     problems = lab.inv.status()["problems"]
     named = [problem for problem in problems if problem.startswith(f"still open: {left}: ")]
     assert len(named) == (fault != "test-pods"), "litter does no harm"
-    assert "it was killed before its end" in write_report(lab.inv.runs("verify")[-1]).read_text()
+    assert "it was killed before its end" in report_again(lab.inv.runs("verify")[-1]).read_text()
     done = lab.inv(*later, seconds=BACK)
     assert f"healing a fault that an earlier command left open: {left}" in done.out
     until(lambda: probes(lab.inv), lambda found: not found, "the probes to end with it", PROBES_END)
@@ -195,7 +195,7 @@ def test_an_interrupted_verify_heals_before_it_ends(
     faults = [record for record in records if record["kind"] == "fault"]
     assert [record["event"] for record in faults] == (["begin", "begun", "heal", "healed"] if faults else [])
     assert [record["text"] for record in records if record["kind"] == "broken-off"] == ["it was interrupted"]
-    whole(lab, str(faults[0]["node"]) if faults else TOPOLOGY.workers[0].name)
+    whole(lab, str(faults[0]["fault"]["targets"][0]) if faults else TOPOLOGY.workers[0].name)
 
 
 @pytest.mark.long

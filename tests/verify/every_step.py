@@ -24,6 +24,7 @@ from lab.interrupts import waiting
 from lab.verify import history, ledger
 from lab.verify.history import History
 from lab.verify.ledger import Ledger, applied
+from lab.verify.records import Part
 from tests.verify.test_ledger import FakeFault
 
 STEPPED = {module.__file__ for module in (contextlib, history, interrupts, ledger)} | {__file__}
@@ -68,7 +69,7 @@ def run(folder: Path, chosen: set[int]) -> tuple[int, str]:
     fault, view, steps = Breakable(), SimpleNamespace(state=folder), Steps(chosen)
     raised, went_on = False, []
     with History(folder / "history.jsonl") as written:
-        written.begin("case")
+        written.begin(Part("case"))
         sys.settrace(steps.trace)
         try:
             fault_and_wait(fault, view, written, went_on)

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lab.verify.recorded import Recorded
+from lab.verify.records import FORM, read
+
 FOLDER = Path(__file__).parent / "scenarios"
 
 #: When every scenario begins, in seconds since the epoch.
@@ -33,22 +36,36 @@ def base(name: str) -> dict[str, Any]:
     return found
 
 
-def records(scenario: dict[str, Any]) -> list[dict[str, Any]]:
-    """The history of a scenario, in the order of arrival."""
+def lines(scenario: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a scenario's history, in the order of arrival."""
     made = [*_made(scenario)]
     for record in made:
         record.setdefault("r", record["t"] + 0.002)
         record["t"] += ZERO
         record["r"] += ZERO
-        record["case"] = scenario["case"]
+        record["case"], record["round"] = scenario["case"], 0
     return sorted(made, key=lambda record: float(record["r"]))
 
 
-def write(scenario: dict[str, Any], folder: Path) -> Path:
-    """A run's folder with the history of one scenario."""
+def older(line: dict[str, Any]) -> dict[str, Any]:
+    """The same line as it was written before the form of histories was counted."""
+    changed = {key: value for key, value in line.items() if key not in ("round", "form", "fault")}
+    if line["kind"] == "fault":
+        changed |= {"name": line["fault"]["kind"], "node": line["fault"]["targets"][0]}
+    return changed
+
+
+def recorded(scenario: dict[str, Any]) -> Recorded:
+    """The same, read."""
+    return Recorded(read(line) for line in lines(scenario))
+
+
+def write(scenario: dict[str, Any], folder: Path, *, old: bool = False) -> Path:
+    """A run's folder with the history of one scenario, in the ``old`` form where its promise is from before today's."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(record) for record in records(scenario)]
-    (folder / "history.jsonl").write_text("\n".join(lines) + "\n")
+    old = old or "lost" not in (scenario.get("promise") or {"lost": 0})
+    written = [json.dumps(older(line) if old else line) for line in lines(scenario)]
+    (folder / "history.jsonl").write_text("\n".join(written) + "\n")
     return folder
 
 
@@ -56,7 +73,7 @@ def _made(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
     ranking = scenario.get("ranking", ["master1", "master2", "master3"])
     header = {"ranking": ranking, "workers": scenario.get("workers", ["worker1"]), "promise": scenario.get("promise")}
     extra = {"preempt": scenario.get("preempt", True), "priorities": dict.fromkeys(ranking, 100), "vip": "10.0.0.9"}
-    yield {"t": -5.0, "source": "lab", "kind": "header", "port": 16443, **header, **extra}
+    yield {"t": -5.0, "source": "lab", "kind": "header", "form": FORM, "port": 16443, **header, **extra}
     phases = scenario["phases"]
     for name, at in phases.items():
         yield {"t": at, "source": "lab", "kind": "phase", "name": name}
@@ -72,8 +89,8 @@ def _made(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _fault(fault: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    about = {"kind": "fault", "id": "f", "name": fault["name"], "node": fault["node"]}
-    about["silences"] = fault.get("silences", False)
+    about = {"kind": "fault", "id": "f", "silences": fault.get("silences", False)}
+    about["fault"] = {"kind": fault["name"], "targets": [fault["node"]], "parameters": {}}
     yield {"t": fault["moment"] - 0.02, "source": "lab", "event": "begin", **about}
     machine = "lab" if about["silences"] else fault["node"]
     yield {"t": fault["moment"], "source": machine, "event": "begun", **about}

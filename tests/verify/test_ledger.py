@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from lab.identity import Identity
 from lab.interrupts import Open
 from lab.state import State
 from lab.verify import ledger
-from lab.verify.history import History
+from lab.verify.history import History, Records
 from lab.verify.ledger import LATER, Ledger, applied, heal_open, still_open
+from lab.verify.records import FaultStep, Part
 
 VIEW: Any = None
 
@@ -69,12 +70,16 @@ def view(tmp_path: Path) -> Any:
 @pytest.fixture
 def history(tmp_path: Path) -> History:
     made = History(tmp_path / "history.jsonl")
-    made.begin("case")
+    made.begin(Part("case"))
     return made
 
 
 def events(history: History) -> list[str]:
-    return [str(record["event"]) for record in history.records()]
+    return [step.event for step in steps(history)]
+
+
+def steps(history: History) -> Sequence[FaultStep]:
+    return history.look(Records.copy).of(FaultStep)
 
 
 def test_a_fault_lasts_as_long_as_its_block(view: Any, history: History) -> None:
@@ -83,7 +88,7 @@ def test_a_fault_lasts_as_long_as_its_block(view: Any, history: History) -> None
         assert fault.done == ["prepare", "begin"]
     assert fault.done == ["prepare", "begin", "heal"]
     assert events(history) == ["begin", "begun", "heal", "healed"]
-    assert history.records()[1]["t"] == 12.5 and history.records()[1]["source"] == "master1"
+    assert (steps(history)[1].t, steps(history)[1].source) == (12.5, "master1")
     assert Ledger.of(view).entries() == []
 
 
@@ -218,10 +223,11 @@ KILLED = """
 import os, pathlib, signal, sys
 from lab.verify.history import History
 from lab.verify.ledger import applied
+from lab.verify.records import Part
 sys.path.insert(0, "tests/verify")
 from test_ledger import FakeFault, FakeView
 state = pathlib.Path(sys.argv[1])
-history = History(state / "history.jsonl"); history.begin("case")
+history = History(state / "history.jsonl"); history.begin(Part("case"))
 with applied(FakeFault(), FakeView(state), history):
     os.kill(os.getpid(), getattr(signal, sys.argv[2]))
     signal.pause()

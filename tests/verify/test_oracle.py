@@ -17,6 +17,7 @@ from lab.topology import derive
 from lab.verify import oracle
 from lab.verify.cases.scheduler import came_elsewhere
 from lab.verify.history import History
+from lab.verify.records import Lease, Part
 from lab.verify.stage import Stage
 
 #: How often an election is played, by the same dice each time.
@@ -91,12 +92,13 @@ def test_candidates_look_as_seldom_as_the_promise_says() -> None:
 def test_a_lease_that_was_given_up_has_come_to_nobody(tmp_path: Path) -> None:
     nothing: Any = None
     with History(tmp_path / "history.jsonl") as history:
-        history.begin("scheduler-failover")
-        stage = Stage(nothing, history, nothing, lambda line: None, "scheduler-failover")
-        history.add("lease", source="master1", lease="kube-scheduler", holder="")
+        history.begin(Part("scheduler-failover"))
+        stage = Stage(nothing, history, nothing, lambda line: None)
+        history.add(Lease(source="master1", lease="kube-scheduler", holder=""))
         with pytest.raises(LabError, match="nobody told within 0 s who holds the lease kube-scheduler"):
             stage.leader("kube-scheduler", 0.0)
-        assert not came_elsewhere(history.records(), "master2")
-        history.add("lease", source="master1", lease="kube-scheduler", holder="master3_8a3e")
+        assert not history.look(lambda records: came_elsewhere(records, "master2"))
+        history.add(Lease(source="master1", lease="kube-scheduler", holder="master3_8a3e"))
         assert stage.leader("kube-scheduler", 0.0) == "master3"
-        assert came_elsewhere(history.records(), "master2") and not came_elsewhere(history.records(), "master3")
+        assert history.look(lambda records: came_elsewhere(records, "master2"))
+        assert not history.look(lambda records: came_elsewhere(records, "master3"))

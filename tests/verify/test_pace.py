@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import pytest
 
 from lab.verify.checks.client import steady_client
-from lab.verify.pace import EMULATED, NATIVE, Pace, pace_of, recorded_pace
+from lab.verify.pace import EMULATED, NATIVE, Pace, pace_of
 from lab.verify.recorded import Recorded
+from lab.verify.records import Header, Phase, Probe, read
 from lab.verify.verdict import Outcome
 
 
-def history(pace: Pace | None, rate: float, latency: float) -> Recorded:
+def history(pace: Pace, rate: float, latency: float) -> Recorded:
     """Four steady seconds of connections at a rate, each answered after ``latency`` seconds."""
-    records: list[dict[str, Any]] = [{"kind": "header", "source": "lab", "t": 0.0, "r": 0.0}]
-    if pace is not None:
-        records[0]["pace"] = asdict(pace)
-    records.append({"kind": "phase", "name": "steady", "source": "lab", "t": 0.0, "r": 0.0})
-    for number in range(int(4 * rate)):
-        at = number / rate + 0.001
-        records.append(
-            {"kind": "probe", "source": "worker1", "t": at, "r": at, "latency": latency, "late": 0.0, "outcome": "ok"}
-        )
-    records.append({"kind": "phase", "name": "end", "source": "lab", "t": 4.0, "r": 4.0})
-    return Recorded(records)
+    phases = [Phase(name=name, t=at, r=at) for name, at in (("steady", 0.0), ("end", 4.0))]
+    starts = [number / rate + 0.001 for number in range(int(4 * rate))]
+    probes = [Probe(source="worker1", t=at, r=at, latency=latency, late=0.0, outcome="ok") for at in starts]
+    return Recorded([Header(t=0.0, r=0.0, pace=pace), *phases, *probes])
 
 
 @pytest.mark.parametrize(
@@ -34,14 +25,12 @@ def history(pace: Pace | None, rate: float, latency: float) -> Recorded:
         (NATIVE, 50, 0.01, Outcome.PASS),
         (NATIVE, 50, 0.5, Outcome.UNKNOWN),
         (NATIVE, 5, 0.01, Outcome.UNKNOWN),
-        (None, 50, 0.01, Outcome.PASS),
-        (None, 5, 0.01, Outcome.UNKNOWN),
         (EMULATED, 5, 0.5, Outcome.PASS),
         (EMULATED, 5, 3.0, Outcome.UNKNOWN),
         (EMULATED, 2, 0.5, Outcome.UNKNOWN),
     ],
 )
-def test_the_client_is_judged_by_its_own_pace(pace: Pace | None, rate: float, latency: float, outcome: Outcome) -> None:
+def test_the_client_is_judged_by_its_own_pace(pace: Pace, rate: float, latency: float, outcome: Outcome) -> None:
     assert steady_client(history(pace, rate, latency)).outcome is outcome
 
 
@@ -50,8 +39,8 @@ def test_only_emulated_machines_are_given_time() -> None:
 
 
 def test_a_history_gives_back_the_pace_that_was_written() -> None:
-    assert recorded_pace(asdict(EMULATED)) == EMULATED
-    assert recorded_pace(None) == NATIVE, "older histories knew one only"
+    assert Recorded([read(Header(pace=EMULATED).model_dump())]).pace == EMULATED
+    assert Recorded([read({"kind": "header"})]).pace == NATIVE, "older histories knew one only"
 
 
 def test_a_connection_is_never_called_slow_after_it_was_given_up() -> None:

@@ -8,16 +8,19 @@ import re
 import subprocess
 import threading
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.errors import LabError
-from lab.verify import clock, outage
+from lab.faults.spec import Fault
+from lab.verify import clock, outage, programs
 from lab.verify.faults import MACHINE, SCRIPTS, make
-from lab.verify.history import History, load
+from lab.verify.history import History, Records, load
 from lab.verify.recorded import Connection
+from lab.verify.records import FORM, AnyRecord, FaultStep, Holder, Note, Part, Trouble, read
 from lab.verify.verdict import Outcome, Verdict, merge
 
 
@@ -43,35 +46,69 @@ def test_the_quickest_exchange_tells_the_clock() -> None:
 
 
 def test_a_history_can_be_read_while_it_is_written_and_after_a_kill(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
+    path, one, two = tmp_path / "history.jsonl", Part("one"), Part("two", 2)
     with History(path) as history:
-        history.begin("one")
-        history.add("note", text="a")
+        history.begin(one)
+        history.add(Note(text="a"))
         history.hear("master1", '{"kind": "holder", "t": 5.5, "holds": true}')
         history.hear("master1", "not a record")
-        history.hear("master1", '{"kind": "x", "t": 1, "case": "forged", "source": "forged", "r": 0}')
-        history.begin("two")
-        history.add("note", text="b")
+        history.hear("master1", '{"kind": "x", "t": 1}')
+        history.hear("master1", '{"kind": "trouble", "t": 1, "what": "b", "case": "f", "round": 7, "r": 0}')
+        history.begin(two)
+        history.add(Note(text="b"))
         found = load(path)
-    assert [len(records) for records in found.values()] == [4, 1]
-    assert (found["one"][1]["source"], found["one"][1]["t"]) == ("master1", 5.5)
-    assert found["one"][2]["text"] == "not a record"
-    assert found["one"][3]["source"] == "master1" and found["one"][3]["r"] > 1
+    assert list(found) == [one, two]
+    assert [(look.source, look.t) for look in found[one].of(Holder)] == [("master1", 5.5)]
+    assert [note.text for note in found[one].of(Note)] == ["a", "not a record", '{"kind": "x", "t": 1}']
+    (trouble,) = found[one].of(Trouble)
+    assert trouble.source == "master1" and trouble.r > 1
     path.write_text(path.read_text() + '{"case": "two", "ki')
-    assert len(load(path)["two"]) == 1
+    assert len(load(path)[two].of(Note)) == 1
     path.write_text('{"half\n' + path.read_text())
     with pytest.raises(LabError, match=r"history\.jsonl:1"):
         load(path)
 
 
+def test_a_history_of_a_newer_program_is_refused_by_its_form(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(json.dumps({"kind": "header", "form": FORM + 1, "case": "c", "round": 0, "vip": {}}) + "\n")
+    with pytest.raises(LabError, match=rf"has form {FORM + 1} of histories, and this program knows forms 0 to {FORM}"):
+        load(path)
+
+
+def test_every_kind_of_record_is_read_as_it_was_written() -> None:
+    fault = Fault("partition", ("master1", "master2"), {"loss": 0.5})
+    made = FaultStep(event="begin", id="x", fault=fault, silences=False)
+    assert read(json.loads(json.dumps(made.model_dump()))) == made
+
+
+def test_every_kind_that_a_program_prints_is_known() -> None:
+    printed = [re.findall(r'kind(?:=|": )"([a-z-]+)"', file.read_text()) for file in programs.FOLDER.glob("*.py")]
+    kinds = {kind for found in printed for kind in found}
+    assert len(kinds) >= 10
+    known = {get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(get_args(AnyRecord)[0])}
+    assert kinds <= known
+
+
 def test_waiting_ends_with_the_record_or_with_the_deadline(tmp_path: Path) -> None:
     with History(tmp_path / "h") as history:
-        history.begin("c")
-        timer = threading.Timer(0.05, lambda: history.add("note", text="now"))
+        history.begin(Part("c"))
+        timer = threading.Timer(0.05, lambda: history.add(Note(text="now")))
         timer.start()
-        assert history.wait(lambda records: bool(records), 5.0)
-        assert not history.wait(lambda records: len(records) > 1, 0.05)
+        assert history.wait(lambda records: bool(records.of(Note)), 5.0)
+        assert not history.wait(lambda records: len(records.of(Note)) > 1, 0.05)
         timer.join()
+
+
+def test_what_is_asked_of_records_is_known_by_kind_and_by_source() -> None:
+    looks = [Holder(source=node, t=t, r=t, holds=t > 2) for t, node in ((1.0, "m1"), (2.0, "m2"), (3.0, "m1"))]
+    records = Records(looks)
+    assert list(records.of(Holder)) == looks and records.of(Note) == ()
+    assert records.latest(Holder) == {"m1": looks[2], "m2": looks[1]}
+    assert (records.first, records.last) == (looks[0], looks[2])
+    kept = records.copy()
+    records.add(Note(text="later"))
+    assert kept.of(Note) == () and kept.last == looks[2]
 
 
 def connections(*spans: tuple[float, float]) -> list[Connection]:

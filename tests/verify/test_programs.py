@@ -22,6 +22,7 @@ import pytest
 
 from lab.verify import programs
 from lab.verify.recorded import Recorded
+from lab.verify.records import read
 
 
 def run(name: str, *args: object, status: int = 0) -> list[dict[str, Any]]:
@@ -175,7 +176,7 @@ def test_a_watcher_that_stood_still_tells_how_old_its_news_may_be() -> None:
             hear(lambda: any(record["holds"] and record["why"] == "beat" for record in said))
         finally:
             watcher.terminate()
-    looks = Recorded(said).seen("master1")
+    looks = Recorded(read(line) for line in said).seen("master1")
     taken = next(look for look in looks if look.holds)
     before = looks[looks.index(taken) - 1]
     assert taken.at - added > 0.25, "seen late"

@@ -10,9 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lab.report import timeline, write_report
+from lab.report import report_again, timeline
 from lab.verify.judge import judge
-from lab.verify.recorded import Recorded
 from tests.verify import scenario
 
 #: Enough of every shape a history can have; the other scenarios differ in figures only.
@@ -49,34 +48,34 @@ class Balance(HTMLParser):
 
 @pytest.mark.parametrize("given", [one[1] for one in ALL], ids=[one[0] for one in ALL])
 def test_every_run_can_be_reported(given: dict[str, Any], tmp_path: Path) -> None:
-    page = write_report(scenario.write(given, tmp_path)).read_text()
+    page = report_again(scenario.write(given, tmp_path)).read_text()
     balance = Balance()
     balance.feed(page)
     assert not balance.wrong and not balance.open
     assert "nan" not in re.findall(r'(?:x|y|width|cx|cy)="([^"]*)"', page)
     (case,) = judge(tmp_path)
-    assert f'<span class="chip {case.outcome}">' in page
+    assert f'<span class="chip {case.verdict.outcome}">' in page
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
-    page = write_report(scenario.write(scenario.base("failover"), tmp_path)).read_text()
+    page = report_again(scenario.write(scenario.base("failover"), tmp_path)).read_text()
     assert not re.search(r'(?:src|href)="(?!#)|url\(|@import|https?://', page)
     assert "prefers-color-scheme: dark" in page
 
 
 def test_what_machines_say_is_text_on_the_page(tmp_path: Path) -> None:
     given = {**scenario.base("failover"), "broken_off": ["<script>alert(1)</script>"]}
-    page = write_report(scenario.write(given, tmp_path)).read_text()
+    page = report_again(scenario.write(given, tmp_path)).read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page
 
 
 def test_an_empty_run_is_reported_too(tmp_path: Path) -> None:
-    assert "No case was run" in write_report(tmp_path).read_text()
+    assert "No case was run" in report_again(tmp_path).read_text()
 
 
 def test_junit_counts_fail_and_unknown_apart(tmp_path: Path) -> None:
     change = {"failing": [[2.0, 2.5, "refused", 0.001]], "pods": [], "broken_off": ["control \x1b[0m characters"]}
-    write_report(scenario.write({**scenario.base("failover"), **change}, tmp_path))
+    report_again(scenario.write({**scenario.base("failover"), **change}, tmp_path))
     (suite,) = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert suite.get("failures") == "1" and suite.get("errors") == "2"
     assert {test.get("name") for test in suite if test.find("failure") is not None} == {"outage"}
@@ -84,7 +83,7 @@ def test_junit_counts_fail_and_unknown_apart(tmp_path: Path) -> None:
 
 
 def test_the_drawing_is_to_scale() -> None:
-    drawing = timeline.whole(Recorded(scenario.records(scenario.base("failover"))))
+    drawing = timeline.whole(scenario.recorded(scenario.base("failover")))
     assert drawing is not None
     assert timeline.level(1.0) == drawing.plot_top and timeline.level(0.001) == drawing.plot_bottom
     holds = {(bar.y, round(bar.x)): bar.width for bar in drawing.bars if bar.kind == "holds"}

@@ -21,6 +21,7 @@ from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.ledger import Ledger, applied
 from lab.verify.pace import NATIVE
+from lab.verify.records import Holder, Probe
 from lab.verify.stage import Stage
 from lab.verify.verdict import Outcome
 from tests.verify.test_ledger import FakeFault
@@ -46,13 +47,13 @@ class FakeProbes:
         while not self.ended.wait(max(0.0, begin + number / 50 - time.time())):
             at = begin + number / 50
             if self.failing.startswith("timeout"):  # told when its patience is over, 50 connections later
-                self.history.add("probe", source="worker1", t=at - 1.0, latency=1.0, late=0.0, outcome=self.failing)
+                self.history.add(Probe(source="worker1", t=at - 1.0, latency=1.0, late=0.0, outcome=self.failing))
             else:
                 outcome = self.failing or "ok"
-                self.history.add("probe", source="worker1", t=at, latency=0.001, late=0.0, outcome=outcome)
+                self.history.add(Probe(source="worker1", t=at, latency=0.001, late=0.0, outcome=outcome))
             if number % 5 == 0:
                 for node, holds in (("master1", True), ("master2", False)):
-                    self.history.add("holder", source=node, t=at, holds=holds, why="beat", late=0.0)
+                    self.history.add(Holder(source=node, t=at, holds=holds, why="beat"))
             number += 1
 
     def check(self) -> None:
@@ -98,15 +99,15 @@ def go(view: Any, *chosen: Case, rounds: int = 1) -> tuple[runner.Run, list[str]
 def test_a_case_named_twice_is_two_rounds_and_one_named_once_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = case(lambda stage: None, monkeypatch)
     once = replace(twice, name="other")
-    assert [name for name, _ in runner.numbered([twice, once, twice])] == ["mine#1", "other", "mine#2"]
+    assert [str(part) for part, _ in runner.numbered([twice, once, twice])] == ["mine#1", "other", "mine#2"]
 
 
 def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = go(view, case(lambda stage: stage.watch(0.3), monkeypatch), rounds=2)
-    assert [(c.case, c.outcome) for c in done.cases] == [("mine#1", Outcome.PASS), ("mine#2", Outcome.PASS)]
+    assert [(c.name, c.outcome) for c in done.cases] == [("mine#1", Outcome.PASS), ("mine#2", Outcome.PASS)]
     assert done.folder.parent == view.state / "runs" and done.folder.name.endswith("-verify")
     kept = json.loads((done.folder / "verdict.json").read_text())
-    assert kept["outcome"] == "pass" and len(kept["cases"]) == 2
+    assert kept["outcome"] == "pass" and [(c["case"], c["round"]) for c in kept["cases"]] == [("mine", 1), ("mine", 2)]
 
 
 def test_no_fault_is_made_in_an_unsteady_lab(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,19 +9,37 @@ from typing import Any
 import pytest
 
 from lab.verify.cases import CASES
+from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.judge import judge
-from lab.verify.verdict import Outcome
+from lab.verify.verdict import CaseVerdict, Outcome
 from tests.verify import scenario
 
 ALL = list(scenario.load_all())
 
 
+def only(folder: Path) -> CaseVerdict:
+    """The verdict on a run of one case."""
+    (judged,) = judge(folder)
+    return judged.verdict
+
+
 @pytest.mark.parametrize(("given", "expected"), [one[1:] for one in ALL], ids=[one[0] for one in ALL])
 def test_verdict(given: dict[str, Any], expected: dict[str, str], tmp_path: Path) -> None:
-    (found,) = judge(scenario.write(given, tmp_path))
+    found = only(scenario.write(given, tmp_path))
     outcomes = {verdict.check: str(verdict.outcome) for verdict in found.verdicts} | {"case": str(found.outcome)}
     reasons = {verdict.check: verdict.reason for verdict in found.verdicts}
     assert {check: outcomes[check] for check in expected} == expected, reasons
+
+
+@pytest.mark.parametrize("name", ["failover", "powercut", "spread", "scheduler"])
+def test_a_run_from_before_the_form_was_counted_is_judged_as_today(name: str, tmp_path: Path) -> None:
+    found = [only(scenario.write(scenario.base(name), tmp_path / str(old), old=old)) for old in (False, True)]
+    assert found[0] == found[1] and found[0].outcome is Outcome.PASS
+
+
+def test_a_check_that_throws_could_not_tell() -> None:
+    verdict = STEADY_CLIENT(None)  # type: ignore[arg-type]
+    assert verdict.outcome is Outcome.UNKNOWN and "the check itself failed: AttributeError" in verdict.reason
 
 
 @pytest.mark.parametrize(
@@ -33,7 +51,7 @@ def test_verdict(given: dict[str, Any], expected: dict[str, str], tmp_path: Path
 )
 def test_a_move_that_failed_says_who_did_not_and_who_did(name: str, reason: str, tmp_path: Path) -> None:
     given = next(given for title, given, _ in ALL if name in title)
-    (found,) = judge(scenario.write(given, tmp_path))
+    found = only(scenario.write(given, tmp_path))
     assert reason in [verdict.reason for verdict in found.verdicts if verdict.check == "moved"]
 
 
@@ -57,7 +75,7 @@ def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
     name: str, measured: str, reason: str, tmp_path: Path
 ) -> None:
     given = next(given for title, given, _ in ALL if name in title)
-    (found,) = judge(scenario.write(given, tmp_path))
+    found = only(scenario.write(given, tmp_path))
     assert (found.measured, found.reason) == (measured, reason)
     others = {v.reason for v in found.verdicts if v.outcome is Outcome.UNKNOWN and v.reason != reason}
     assert others == {f"nothing was done: {reason}"}
@@ -65,7 +83,7 @@ def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
 
 def test_a_case_that_broke_off_before_it_began_says_why(tmp_path: Path) -> None:
     given = {**scenario.base("powercut"), "fault": None, "phases": {"end": 0}, "broken_off": ["it needs a cluster"]}
-    (found,) = judge(scenario.write(given, tmp_path))
+    found = only(scenario.write(given, tmp_path))
     assert found.reason == "it needs a cluster"
     assert {v.reason for v in found.verdicts[1:]} == {"nothing was done: it needs a cluster"}
 
@@ -83,16 +101,16 @@ def test_a_history_without_anything_is_unknown(tmp_path: Path) -> None:
     for name in CASES:
         record = {"t": 1, "r": 1, "source": "lab", "kind": "note", "text": "x", "case": name}
         (tmp_path / "history.jsonl").write_text(json.dumps(record) + "\n")
-        (found,) = judge(tmp_path)
+        found = only(tmp_path)
         assert found.outcome is Outcome.UNKNOWN, name
         assert all(verdict.outcome is Outcome.UNKNOWN for verdict in found.verdicts)
 
 
 def test_a_case_that_was_killed_is_unknown_though_all_that_it_saw_was_good(tmp_path: Path) -> None:
     folder = scenario.write(scenario.base("failover"), tmp_path)
-    assert judge(folder)[0].outcome is Outcome.PASS
+    assert only(folder).outcome is Outcome.PASS
     history = folder / "history.jsonl"
     history.write_text("".join(line for line in history.open() if '"name": "end"' not in line))
-    (found,) = judge(folder)
+    found = only(folder)
     assert found.outcome is Outcome.UNKNOWN
     assert found.verdicts[0].reason == "it was killed before its end"

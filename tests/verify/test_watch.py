@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +14,8 @@ import pytest
 from lab.errors import LabError
 from lab.plan.change import Change
 from lab.verify import watch
-from lab.verify.history import Record
+from lab.verify.recorded import Recorded
+from lab.verify.records import Header, Holder, Phase, Record
 from lab.verify.watch import Passage, passage, told, watching
 
 PLANNED = Change(True, (), (), 2, 0.3, "one after another")
@@ -26,17 +27,17 @@ def looks(node: str, *changes: tuple[float, bool], until: float = 10.0) -> Itera
     holds = False
     for at, change in sorted([*beats, *changes], key=lambda look: look[0]):
         holds = holds if change is None else change
-        yield {"kind": "holder", "source": node, "t": at, "r": at, "holds": holds, "late": 0.0}
+        yield Holder(source=node, t=at, r=at, holds=holds)
 
 
-def records(*seen: Iterator[Record]) -> list[Record]:
+def records(*seen: Iterable[Record]) -> Recorded:
     """A watched change from second 1 to second 9."""
-    frame: list[Record] = [
-        {"kind": "header", "source": "lab", "t": 0.0, "r": 0.0, "ranking": ["m1", "m2", "m3"]},
-        {"kind": "phase", "source": "lab", "t": 1.0, "r": 1.0, "name": "steady"},
-        {"kind": "phase", "source": "lab", "t": 9.0, "r": 9.0, "name": "end"},
+    frame = [
+        Header(t=0.0, r=0.0, ranking=("m1", "m2", "m3")),
+        Phase(t=1.0, r=1.0, name="steady"),
+        Phase(t=9.0, r=9.0, name="end"),
     ]
-    return frame + [record for one in seen for record in one]
+    return Recorded([*frame, *(record for one in seen for record in one)])
 
 
 def test_a_vip_that_stays_has_not_moved() -> None:
@@ -63,10 +64,10 @@ def test_a_master_that_was_not_watched_is_a_doubt() -> None:
 
 
 def test_a_master_that_was_watched_late_is_a_doubt() -> None:
-    late: Record = {"kind": "holder", "source": "m2", "t": 3.26, "r": 3.26, "holds": True, "why": "beat", "late": 0.2}
-    seen = records(looks("m1", (0.0, True), (3.0, False)), looks("m2", (3.25, True)), looks("m3"))
-    assert passage(seen).doubt == ""
-    assert passage([*seen, late]).doubt == "m2 was watched up to 250 ms late"
+    late = Holder(source="m2", t=3.26, r=3.26, holds=True, why="beat", late=0.2)
+    seen = [[*looks("m1", (0.0, True), (3.0, False))], [*looks("m2", (3.25, True))], [*looks("m3")]]
+    assert passage(records(*seen)).doubt == ""
+    assert passage(records(*seen, [late])).doubt == "m2 was watched up to 250 ms late"
 
 
 def test_what_was_seen_stands_beside_what_was_promised() -> None:

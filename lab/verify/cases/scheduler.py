@@ -6,12 +6,13 @@ from lab.errors import LabError
 from lab.verify.cases.case import Case
 from lab.verify.cases.vip import PATIENCE
 from lab.verify.checks.client import STEADY_ANSWERS
-from lab.verify.checks.cluster import LEASE, POD_RAN, SCHEDULED, host_of
+from lab.verify.checks.cluster import LEASE, POD_RAN, SCHEDULED
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.faults import make
-from lab.verify.history import Record
+from lab.verify.history import Records
 from lab.verify.ledger import applied, pods
 from lab.verify.oracle import promise
+from lab.verify.records import Lease
 from lab.verify.stage import Stage
 
 NAME = "kube-scheduler"
@@ -30,15 +31,15 @@ def run(stage: Stage) -> None:
     stage.phase("fault")
     with applied(make("scheduler-remove", victim), stage.view, stage.history):
         with pods(stage.view, stage.operator(victim)):
-            stage.run_pod(f"verify-{stage.history.tag()}", victim)
+            stage.run_pod(f"verify-{stage.tag()}", victim)
         stage.history.wait(lambda records: came_elsewhere(records, victim), (promised.maximum or 0.0) + PATIENCE)
         stage.tell(f"healing {victim}")
         stage.phase("heal")
 
 
-def came_elsewhere(records: list[Record], victim: str) -> bool:
+def came_elsewhere(records: Records, victim: str) -> bool:
     """Has another host than the victim the lease, or had it? One that was given up belongs to nobody."""
-    return any(host_of(str(r["holder"])) not in ("", victim) for r in reversed(records) if r["kind"] == "lease")
+    return any(lease.host not in ("", victim) for lease in records.of(Lease))
 
 
 SCHEDULER_FAILOVER = Case(

@@ -6,9 +6,10 @@ import time
 
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_ANSWERS
-from lab.verify.checks.cluster import AUDIT_SHARE, SESSIONS
+from lab.verify.checks.cluster import AUDIT_SHARE, CREATED, SESSIONS
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.ledger import pods
+from lab.verify.records import Burst, Request
 from lab.verify.stage import Stage
 
 #: Pods that are created. They stay unscheduled: what counts is who took the request.
@@ -20,7 +21,7 @@ WRITTEN = 10.0
 
 def run(stage: Stage) -> None:
     """Create the pods between two looks at haproxy's counts, then read the audit logs."""
-    tag = stage.history.tag()
+    tag = stage.tag()
     agent = f"halab-spread-{tag}"
     operator = stage.operator()
     with pods(stage.view, operator):
@@ -28,11 +29,11 @@ def run(stage: Stage) -> None:
         # Round-robin deals to all in turn: a client that keeps step with the requests would always take the same seat.
         stage.probes.end_client()
         stage.sessions("before")
-        stage.history.add("burst", count=COUNT)
+        stage.history.add(Burst(count=COUNT))
         stage.tell(f"creating {COUNT} pods from {operator}, each over a fresh connection to {stage.endpoint}")
         stage.api(operator, agent, "pods", COUNT, f"spread-{tag}", timeout=120.0)
         stage.sessions("after")
-        created = sum(1 for r in stage.history.records() if r["kind"] == "request" and r["status"] == 201)
+        created = stage.history.look(lambda records: sum(one.status == CREATED for one in records.of(Request)))
         deadline = time.monotonic() + WRITTEN
         while stage.audits(agent) < created and time.monotonic() < deadline:
             stage.watch(0.5)

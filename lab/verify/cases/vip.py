@@ -40,7 +40,7 @@ def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
             stage.watch(SETTLED + (promised.maximum or 0.0))
             if pod:
                 with pods(stage.view, stage.operator(victim)):
-                    stage.run_pod(f"verify-{stage.history.tag()}", victim)
+                    stage.run_pod(f"verify-{stage.tag()}", victim)
             stage.tell(f"healing {victim}")
             stage.phase("heal")
         if fault.silences:

@@ -24,7 +24,7 @@ def steady_client(recorded: Recorded) -> Verdict:
     A lab that is seen not to serve at all is broken, and not only unfit for the case: *fail*.
     """
     name, promised = "steady-client", "every connection succeeds"
-    start = recorded.phase("steady")
+    start = recorded.steady
     if start is None:
         return unknown(name, "no steady state was reached", promised)
     end = _end_of_steady(recorded)
@@ -46,7 +46,7 @@ def steady_client(recorded: Recorded) -> Verdict:
 def steady_answers(recorded: Recorded) -> Verdict:
     """Before a case that measures no outage all must be answered, however slowly a busy machine does it."""
     name, promised = "steady-answers", "every connection is answered"
-    start = recorded.phase("steady")
+    start = recorded.steady
     if start is None:
         return unknown(name, "no steady state was reached", promised)
     end = _end_of_steady(recorded)
@@ -82,8 +82,8 @@ def _broken(recorded: Recorded, seen: Sequence[Connection], start: float) -> str
 
 def _end_of_steady(recorded: Recorded) -> float:
     """When it had been looked at for long enough; else the beginning of whatever phase came next."""
-    after = [recorded.phase(name) for name in ("settled", "fault", "requests", "end")]
-    return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
+    end = recorded.steady_until("settled", "fault", "requests", "end")
+    return end if end is not None else max((c.start for c in recorded.connections), default=0.0)
 
 
 def too_few(rate: float, pace: Pace) -> str:
@@ -103,13 +103,13 @@ def failures(bad: Sequence[Connection], pace: Pace) -> str:
 def recovered(recorded: Recorded) -> Verdict:
     """After the heal, at the case's end, every connection must get its answer again."""
     name, promised = "recovered", "every connection is answered at the end"
-    end = recorded.phase("end")
-    if end is None or not recorded.faults or recorded.faults[0].healed is None:
+    end, fault = recorded.phase("end"), recorded.fault
+    if end is None or fault is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", promised)
     # The last ones may still have been under way when the probe was ended: they are not in the record.
     until = min(end, max((c.start for c in recorded.connections), default=end))
     start = until - outage.CLEAN
-    if start < recorded.faults[0].healed:
+    if start < fault.healed:
         return unknown(name, f"the record ends within {shown(outage.CLEAN)} of the heal", promised)
     seen = outage.between(recorded.connections, start, until)
     rate = outage.worst_rate(recorded.connections, start, until)

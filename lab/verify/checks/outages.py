@@ -17,7 +17,8 @@ from lab.verify.checks.client import failures, too_few
 from lab.verify.load import Load
 from lab.verify.outage import CLEAN, Outage
 from lab.verify.pace import Pace
-from lab.verify.recorded import Applied, Connection, Promised, Recorded
+from lab.verify.recorded import Applied, Connection, Recorded
+from lab.verify.records import PodAsked, Promised
 from lab.verify.verdict import Outcome, Verdict, merge
 
 #: Connections lost alone that are an accident; more of them in one case are none.
@@ -41,7 +42,7 @@ def struck(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Connect
     case puts a load of its own on the machines (the pod's start or the heal, which two busy cores feel); what breaks
     counts always.
     """
-    loads = [recorded.host_time(record) for record in recorded.of("pod-asked")]
+    loads = [recorded.host_time(record) for record in recorded.of(PodAsked)]
     loaded = min(loads, default=end)
 
     def bad(connection: Connection) -> bool:
@@ -83,12 +84,11 @@ def _parted(seen: Sequence[Connection], the_one: Outage | None, others: Sequence
 
 def client_outage(recorded: Recorded) -> Verdict:
     """The outage between the fault and its heal must be no longer than the timers promise."""
-    name, promise = "outage", recorded.promised
-    if promise is None or not recorded.faults:
+    name, promise, fault = "outage", recorded.promised, recorded.fault
+    if promise is None or fault is None:
         return unknown(name, "no fault was recorded")
     limit = promise.maximum
     promised = "until it is healed" if limit is None else _within(limit)
-    fault = recorded.faults[0]
     end = fault.heal if fault.heal is not None else recorded.phase("end")
     if end is None:
         return unknown(name, "the record ends before the fault was healed", promised)
@@ -127,10 +127,10 @@ def failback(recorded: Recorded) -> Verdict:
     A fault that nothing ends but its heal lasts until that is over. Runs from before this was judged promised nothing:
     where nothing was lost that is enough, where something was it is not known.
     """
-    name, promise = "failback", recorded.promised
-    if promise is None or not recorded.faults:
+    name, promise, fault = "failback", recorded.promised, recorded.fault
+    if promise is None or fault is None:
         return unknown(name, "no fault was recorded")
-    fault, limit, end = recorded.faults[0], _measurable(promise.failback, recorded.pace), recorded.phase("end")
+    limit, end = _measurable(promise.failback, recorded.pace), recorded.phase("end")
     promised = _within(limit)
     if end is None or fault.heal is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", promised)
@@ -212,9 +212,9 @@ def losses(recorded: Recorded) -> Verdict:
     ACCIDENTS of them in a case that is hardly a minute long are the lab's own doing: *fail*.
     """
     name, promised, promise = "losses", "none alone", recorded.promised
-    if promise is None or not recorded.faults:
+    fault, end = recorded.fault, recorded.phase("end")
+    if promise is None or fault is None:
         return unknown(name, "no fault was recorded", promised)
-    fault, end = recorded.faults[0], recorded.phase("end")
     heal = fault.heal if fault.heal is not None else end
     if heal is None or end is None:
         return unknown(name, "the record ends before the case does", promised)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from lab.verify import holding
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.holding import Blind, Hold, Segment
-from lab.verify.recorded import Promised, Recorded
+from lab.verify.recorded import Recorded
+from lab.verify.records import Promised
 from lab.verify.verdict import Outcome, Verdict, merge
 
 
@@ -35,18 +36,18 @@ def steady_holder(recorded: Recorded) -> Verdict:
     """
     name = "steady-holder"
     best = recorded.ranking[0] if recorded.ranking else ""
-    promised = f"{best} alone" if recorded.preempts else "one alone"
-    start = recorded.phase("steady")
+    promised = f"{best} alone" if recorded.header.preempt else "one alone"
+    start = recorded.steady
     if start is None:
         return unknown(name, "no steady state was reached", promised)
-    end = recorded.phase("fault") or recorded.phase("requests") or recorded.phase("end")
+    end = recorded.steady_until("fault", "requests", "end")
     if end is None:
         return unknown(name, "the record ends in the steady state", promised)
     if gaps := holding.blind(recorded, start, end):
         return unknown(name, _blindness(gaps), promised)
     seen = [s.holders for s in holding.segments(holding.holds(recorded, end), start, end)]
     measured = _names(frozenset().union(*seen))
-    right = {best} if recorded.preempts else set(seen[0])
+    right = {best} if recorded.header.preempt else set(seen[0])
     wrong = [holders for holders in seen if holders != right or len(holders) != 1]
     if wrong:
         proven = _all_the_time(recorded, start, end)
@@ -152,11 +153,10 @@ def moved(recorded: Recorded) -> Verdict:
 
     A fault that heals itself (``transient``) must move it there and back again.
     """
-    name, promise = "moved", recorded.promised
-    if promise is None or not recorded.faults:
+    name, promise, fault = "moved", recorded.promised, recorded.fault
+    if promise is None or fault is None:
         return unknown(name, "no fault was recorded")
-    fault = recorded.faults[0]
-    heir = next((node for node in recorded.ranking if node != fault.node), "")
+    heir = next((node for node in recorded.ranking if node not in fault.nodes), "")
     if promise.moves and not heir:
         return unknown(name, "there is no other master to move to")
     promised = _expected(promise, fault.node, heir)
@@ -167,7 +167,7 @@ def moved(recorded: Recorded) -> Verdict:
         return unknown(name, _blindness(gaps), promised)
     now = _last_look(recorded, end)
     taken = [h.start for h in holding.holds(recorded, end) if h.node == heir and h.start >= fault.begin]
-    returns = promise.transient and recorded.preempts
+    returns = promise.transient and recorded.header.preempt
     ends_with_heir, ends_with_victim = now == {heir}, now == {fault.node}
     right = {
         True: bool(taken) and (ends_with_victim if returns else ends_with_heir),
@@ -195,14 +195,14 @@ def came_back(recorded: Recorded) -> Verdict:
     """After the heal the best master by priority must hold the VIP again, alone."""
     name = "came-back"
     best = recorded.ranking[0] if recorded.ranking else ""
-    end = recorded.phase("end")
-    if end is None or not recorded.faults or recorded.faults[0].healed is None:
+    end, fault = recorded.phase("end"), recorded.fault
+    if end is None or fault is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", best)
-    healed = recorded.faults[0].healed
+    healed = fault.healed
     if gaps := holding.blind(recorded, max(healed, end - 2 * holding.MAX_SILENCE), end):
         return unknown(name, _blindness(gaps), best)
     now = _last_look(recorded, end)
-    if not recorded.preempts:
+    if not recorded.header.preempt:
         one = Outcome.PASS if len(now) == 1 else Outcome.FAIL
         return Verdict(name, one, _names(now), "one alone", "the definition lets nobody take the VIP back")
     promise = recorded.promised
@@ -213,7 +213,7 @@ def came_back(recorded: Recorded) -> Verdict:
         # Where the promised time was not waited for, not seeing it tells nothing.
         outcome = Outcome.FAIL if end - healed > (back or 0.0) else Outcome.UNKNOWN
         return Verdict(name, outcome, _names(now), promised, reason)
-    begun = [h.taken for h in holding.holds(recorded, end) if h.node == best and h.start > recorded.faults[0].begin]
+    begun = [h.taken for h in holding.holds(recorded, end) if h.node == best and h.start > fault.begin]
     if not begun:
         return Verdict(name, Outcome.PASS, f"{best} all the time", promised, "it had never left", {})
     last = max(begun, key=lambda taken: taken.at)
