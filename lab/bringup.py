@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.cache import Cache, CacheError, check_around
 from lab.cluster.status import Status
-from lab.context import Lab, assemble
+from lab.context import Lab, allocations, assemble
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.health import settle
@@ -143,8 +143,10 @@ class Bringup:
         return [name for name in states if name not in absent], absent
 
     def _render(self, site: Site) -> list[str]:
-        files = render(derive(self.definition, site.driver), site)
+        given = allocations(self.definition, self.state)
+        files = render(derive(self.definition, site.driver, given), site)
         changed = write(files, self.state.folder)
+        self.state.store_allocations(given)
         if self.state.load_site() is None or not self.state.definition.is_file():
             self._keep_definition()  # a lab that was nothing before is known by it from the beginning
         self.state.store_site(site)

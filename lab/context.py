@@ -13,6 +13,7 @@ from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.machine import Channel, Machine
+from lab.model.allocations import Allocations, allocate
 from lab.plan.site import Site
 from lab.project import FOLDER, definition_file
 from lab.providers import choice
@@ -123,7 +124,18 @@ def open_lab(lab: str = "", definition: str = "") -> Lab:
     return assemble(load(state.definition), state, site)
 
 
+def allocations(definition: Definition, state: State) -> Allocations:
+    """What the lab's nodes were given, and what new ones of this definition get. Raises UsageError when it is used up.
+
+    Those of a lab that an earlier version made were given by position, in the definition that it was brought up from.
+    """
+    if state.load_site() is None or not state.definition.is_file():
+        return allocate(definition)  # whatever an ``up`` that was killed at its beginning has kept
+    kept = state.load_allocations()
+    return allocate(definition, allocate(load(state.definition)) if kept is None else kept)
+
+
 def assemble(definition: Definition, state: State, site: Site) -> Lab:
     """Put a lab together from its parts."""
-    topology = derive(definition, site.driver)
+    topology = derive(definition, site.driver, allocations(definition, state))
     return Lab(topology.definition, topology, state, choice.make(site, topology), site)

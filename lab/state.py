@@ -16,11 +16,16 @@ from filelock import FileLock, Timeout
 from lab.command import shown
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.model import allocations
+from lab.model.allocations import Allocations
 from lab.plan.site import Site
 from lab.stage import Stage
 
 #: The file of a lab's folder that the command holds which changes the lab.
 LOCK = "lock"
+
+#: The file of a lab's folder with what each node was given.
+ALLOCATIONS = "allocations.json"
 
 #: How often a folder is made that others remove at that very moment.
 LOCK_TRIES = 10
@@ -152,6 +157,25 @@ class State:
         data = asdict(site)
         del data["identity"]
         self.write("site.json", json.dumps({"folder": str(self.identity.folder), **data}, indent=1) + "\n")
+
+    def load_allocations(self) -> Allocations | None:
+        """What each node was given; None before the first ``up``, and for a lab of an earlier version.
+
+        Raises LabError when it is damaged.
+        """
+        file = self.folder / ALLOCATIONS
+        if not file.is_file():
+            return None
+        try:
+            return allocations.read(file.read_text())
+        except ValueError as error:
+            raise LabError(
+                f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew"
+            ) from error
+
+    def store_allocations(self, given: Allocations) -> None:
+        """Keep what each node was given."""
+        self.write(ALLOCATIONS, allocations.text(given))
 
     def write(self, name: str, text: str, mode: int = 0o644) -> Path:
         """Write a file of the folder whole or not at all."""

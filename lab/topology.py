@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
-from itertools import islice
 
-from lab.definition.defaults import addresses, gateway, priorities
+from lab.definition.defaults import gateway
 from lab.definition.driver import EMULATION, resolve
-from lab.definition.models import Definition
+from lab.definition.models import Definition, MachineDefaults, NodeSpec
 from lab.errors import UsageError
+from lab.model.allocations import Allocation, Allocations, allocate
 from lab.model.functions import Function, Functions, short_form
 from lab.stage import Stage
-
-POD_PREFIX = 24
 
 #: What makes a node one of those that the cluster has before its workers.
 CONTROL: Functions = frozenset({Function.CONTROL_PLANE, Function.ETCD})
@@ -22,7 +20,9 @@ CONTROL: Functions = frozenset({Function.CONTROL_PLANE, Function.ETCD})
 
 @dataclass(frozen=True)
 class Node:
-    """One machine. ``priority`` is that of a load balancer, None for others; ``memory`` is in MiB."""
+    """One machine. ``priority`` is that of a load balancer, None for others; ``memory`` is in MiB; ``number``
+    its interface's, from 0.
+    """
 
     name: str
     functions: Functions
@@ -31,6 +31,7 @@ class Node:
     cpus: int
     memory: int
     pod_subnet: IPv4Network
+    number: int
 
     def has(self, function: Function) -> bool:
         """Is it there for this?"""
@@ -49,7 +50,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Topology:
-    """The whole lab: its nodes (control planes first, else in the definition's order) and its addresses.
+    """The whole lab: its nodes (control planes first, else in the order in which they came to it) and its addresses.
 
     ``driver`` is that of its machines, ``definition`` what was written, resolved for it (see lab.definition.driver).
     """
@@ -144,25 +145,28 @@ class Topology:
         return tuple(other for other in self.load_balancers if other.name != node.name)
 
 
-def derive(definition: Definition, driver: str) -> Topology:
-    """The topology, on machines of this driver, of a definition that ``lab.definition.load`` has let pass."""
+def derive(definition: Definition, driver: str, allocations: Allocations | None = None) -> Topology:
+    """The topology, on machines of this driver, of a definition that ``lab.definition.load`` has let pass.
+
+    Each node has what was allocated to its name, unless the definition itself says otherwise; without ``allocations``
+    what it gets in a new lab.
+    """
     definition = resolve(definition, driver)
-    slices = islice(definition.network.pods.subnets(new_prefix=POD_PREFIX), len(definition.nodes))
-    nodes = []
-    derived = zip(definition.nodes, addresses(definition), priorities(definition), slices, strict=True)
-    for spec, address, priority, pod_subnet in derived:
-        assert address is not None, "the rules let no definition pass whose subnet is too small"
-        machine = definition.machine
-        cpus = spec.cpus if spec.cpus is not None else machine.cpus
-        nodes.append(
-            Node(
-                name=spec.name,
-                functions=spec.functions,
-                address=address,
-                priority=priority,
-                cpus=1 if driver == EMULATION else cpus,  # further ones would only wait for each other
-                memory=spec.memory if spec.memory is not None else machine.memory,
-                pod_subnet=pod_subnet,
-            )
-        )
-    return Topology(definition, driver, tuple(sorted(nodes, key=lambda node: not node.has(Function.CONTROL_PLANE))))
+    given = allocate(definition) if allocations is None else allocations
+    nodes = [_node(spec, given[spec.name], definition.machine, driver) for spec in definition.nodes]
+    order = sorted(nodes, key=lambda node: (not node.has(Function.CONTROL_PLANE), node.number))
+    return Topology(definition, driver, tuple(order))
+
+
+def _node(spec: NodeSpec, given: Allocation, machine: MachineDefaults, driver: str) -> Node:
+    cpus = spec.cpus if spec.cpus is not None else machine.cpus
+    return Node(
+        name=spec.name,
+        functions=spec.functions,
+        address=spec.address or given.address,
+        priority=spec.priority if spec.priority is not None else given.priority,
+        cpus=1 if driver == EMULATION else cpus,  # further ones would only wait for each other
+        memory=spec.memory if spec.memory is not None else machine.memory,
+        pod_subnet=given.pod_subnet,
+        number=given.number,
+    )

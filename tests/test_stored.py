@@ -11,12 +11,14 @@ import pytest
 from lab import bringup
 from lab.bringup import Bringup
 from lab.commands import plan, up
-from lab.definition import Definition, load
+from lab.context import allocations
+from lab.definition import Definition, load, parse
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.model.allocations import allocate
 from lab.plan.site import Site
 from lab.plan.write import RECORD
-from lab.state import State
+from lab.state import ALLOCATIONS, State
 from lab.topology import derive
 
 DEFINITION = (
@@ -103,6 +105,23 @@ def test_a_new_lab_is_known_by_its_definition_before_it_has_machines(work: Work)
 
     work.boot = boot
     work.up()
+
+
+def test_what_each_node_is_given_is_kept_before_there_are_machines(work: Work) -> None:
+    def boot() -> None:
+        assert work.state.load_allocations() == allocate(load(work.file))
+        raise Enough("no machine")
+
+    work.boot = boot
+    work.up()
+
+
+def test_the_nodes_of_a_lab_of_an_earlier_version_keep_what_their_position_gave_them(work: Work) -> None:
+    work.up()
+    before = allocate(load(work.file))
+    (work.state.folder / ALLOCATIONS).unlink()
+    turned = parse(DEFINITION.replace("m1", "m0").replace("m2", "m1").replace("m0", "m2"))
+    assert allocations(turned, work.state) == before != allocate(turned)
 
 
 def test_another_definition_is_kept_once_its_steps_have_run(work: Work) -> None:

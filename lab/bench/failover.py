@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lab.bench.figures import Spread, collect
 from lab.cluster.observation import Observation, insist
 from lab.command import LineSink
-from lab.context import Lab
+from lab.context import Lab, allocations
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.defaults import priorities
 from lab.interrupts import held, unbroken
@@ -61,7 +61,8 @@ class FailoverBench:
         master that does not answer.
         """
         own, driver = self.lab.definition, self.lab.site.driver
-        compared = [(settings.name, derive(borrowed(own, settings), driver)) for settings in self.settings]
+        given = allocations(own, self.lab.state)
+        compared = [(settings.name, derive(borrowed(own, settings), driver, given)) for settings in self.settings]
         self._seen()
         with held(lambda: still_open(self.lab.state)):
             try:

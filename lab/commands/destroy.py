@@ -10,13 +10,14 @@ from typing import TypeVar
 from lab import console, keypair
 from lab.cache import Cache
 from lab.command import LineSink
-from lab.context import find
-from lab.definition import load
+from lab.context import allocations, find
+from lab.definition import Definition, load
 from lab.errors import LabError
+from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.remains import Remains
-from lab.state import MovedError, State, delete
-from lab.topology import derive
+from lab.state import ALLOCATIONS, MovedError, State, delete
+from lab.topology import Topology, derive
 from lab.usage import forget
 from lab.verify.ledger import still_open
 
@@ -29,6 +30,7 @@ MADE_BY_UP = (
     "kubeconfig",
     "founded",
     "site.json",
+    ALLOCATIONS,
     "stage",
     "faults.json",
     "borrowed",
@@ -56,13 +58,13 @@ def run(name: str, definition: str, *, everything: bool) -> None:
 def remove(state: State, sink: LineSink) -> list[str]:
     """Remove what a lab has on this host; returns what that was, in words. Nothing there is no error."""
     site = _read(state.load_site, sink)
-    driver = site.driver if site is not None else ""
-    topology = _read(lambda: derive(load(state.definition), driver), sink) if state.definition.is_file() else None
+    definition = _read(lambda: load(state.definition), sink) if state.definition.is_file() else None
+    topology = _read(lambda: _topology(definition, state, site), sink)
     if site is not None and topology is not None:
         removed = choice.make(site, topology).remove_all(sink)
     else:
         # Never brought up, or somebody removed the lab's folder: what there may be is still known by the lab's names.
-        removed = Remains(state.identity, site, topology.definition if topology else None).remove_all(sink)
+        removed = Remains(state.identity, site, definition).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
     forget(Cache.default().root, state.identity.prefix)
     for unfinished in state.folder.glob(".*.new"):
@@ -71,6 +73,13 @@ def remove(state: State, sink: LineSink) -> list[str]:
     for name in MADE_BY_UP:
         delete(state.folder / name)
     return removed
+
+
+def _topology(definition: Definition | None, state: State, site: Site | None) -> Topology | None:
+    """That of a lab of which all can be read."""
+    if definition is None or site is None:
+        return None
+    return derive(definition, site.driver, allocations(definition, state))
 
 
 def _forget_open(state: State, sink: LineSink) -> None:

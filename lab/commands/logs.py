@@ -37,7 +37,7 @@ LOAD_BALANCER_ONLY = frozenset({"haproxy.txt", "keepalived.conf", "manifests.txt
 POD_LOGS = 'for f in /var/log/pods/*/*/*.log; do echo "== $f"; tail -c 200000 "$f"; done'
 
 #: Files of the lab's own folder that belong into it (site.json and definition.yaml hold no secret).
-OWN = ("definition.yaml", "site.json", "stage", "Vagrantfile")
+OWN = ("definition.yaml", "site.json", "allocations.json", "stage", "Vagrantfile")
 
 
 def run(name: str, definition: str) -> None:

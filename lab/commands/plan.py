@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab import console
 from lab.bringup import refuse_another_shape
 from lab.commands.up import check_provider
+from lab.context import allocations
 from lab.definition import Definition, load
 from lab.errors import LabError
 from lab.identity import Identity
@@ -31,7 +32,7 @@ def run(definition: str, lab: str, provider: str) -> None:
         # Without an ``up`` nothing was built yet, so that box and payload have no place so far.
         known = state.load_site()
         site = known or _foreseen(wanted, state.identity, provider or wanted.provider)
-        topology = derive(wanted, site.driver)
+        topology = derive(wanted, site.driver, allocations(wanted, state))
         files = render(topology, site)
         changed = differing(files, state.folder)
         # The files of a lab that is there are those that its machines went through, and can be run by hand.

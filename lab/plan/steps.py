@@ -129,4 +129,5 @@ def machines_of(topology: Topology, step: Step) -> tuple[Node, ...]:
 
 def steps_of(topology: Topology, node: Node, steps: Sequence[Step] = STEPS) -> tuple[Step, ...]:
     """The steps that a node goes through, in order."""
-    return tuple(step for step in steps if node in machines_of(topology, step))
+    ways = (step for step in steps if node.functions & step.functions)
+    return tuple(step for step in ways if step.once is not Once.CLUSTER or node == machines_of(topology, step)[0])

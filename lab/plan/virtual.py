@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
+from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.site import Site
 from lab.topology import Topology
@@ -18,8 +19,8 @@ MAC_PREFIX = "52:54:00"
 #: Where the management networks are taken from: a private range that hardly any office, home or VPN network uses.
 MANAGEMENT_RANGE = IPv4Network("172.22.0.0/15")
 
-#: Prefix length of one lab's management network: up to 253 machines.
-MANAGEMENT_PREFIX = 24
+#: Prefix length of one lab's management network, and the machine's number 0 in it: room for 245 machines.
+MANAGEMENT_PREFIX, FIRST_MACHINE = 24, 10
 
 #: Where a private daemon's machines write what they print on their serial console.
 CONSOLES = "/var/log/libvirt/qemu"
@@ -34,7 +35,7 @@ class Virtual:
     """One lab on one hypervisor. ``emulator`` is a program in QEMU's place ("" = the hypervisor's own choice).
 
     ``daemon`` is system, private or remote; ``management`` is the network over which Vagrant reaches the machines
-    (eth0); ``ssh_key`` the public half of the lab's own key ("" = Vagrant's).
+    (eth0), ``numbers`` has each node's number there; ``ssh_key`` the public half of the lab's own key ("" = Vagrant's).
     """
 
     identity: Identity
@@ -42,6 +43,7 @@ class Virtual:
     driver: str
     uri: str
     management: IPv4Network
+    numbers: Mapping[str, int] = field(default_factory=dict)
     emulator: str = ""
     ssh_key: str = ""
 
@@ -91,9 +93,14 @@ class Virtual:
         digest = _digest(self.identity.machine(node))
         return f"{MAC_PREFIX}:{digest[0:2]}:{digest[2:4]}:{digest[4:6]}"
 
-    def management_address(self, position: int) -> IPv4Address:
-        """The address on eth0 of the machine at ``position`` among all nodes."""
-        return self.management[10 + position]
+    def management_address(self, node: str) -> IPv4Address:
+        """A machine's address on eth0. Raises UsageError when the network has none left."""
+        offset = FIRST_MACHINE + self.numbers[node]
+        if offset > self.management.num_addresses - 2:
+            raise UsageError(
+                f"{self.management} has no address left for {node}", "fewer virtual machines, or a new lab"
+            )
+        return self.management[offset]
 
     def volume(self, node: str) -> str:
         """A machine's disk in the storage pool, as vagrant-libvirt calls it."""
@@ -111,6 +118,7 @@ def virtual_of(topology: Topology, site: Site) -> Virtual | None:
         driver=site.driver or "kvm",
         uri=site.libvirt_uri or "qemu:///system",
         management=management_subnet(site.identity, (network.subnet, network.pods, network.services)),
+        numbers={node.name: node.number for node in topology.nodes},
         emulator=site.emulator,
         ssh_key=site.ssh_key,
     )

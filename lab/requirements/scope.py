@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lab.bringup import stood_on
 from lab.cache import Cache
-from lab.context import assemble
+from lab.context import allocations, assemble
 from lab.definition import Definition
 from lab.definition.driver import EMULATION, unkept
 from lab.errors import LabError
@@ -81,7 +81,7 @@ def of_new_lab(
 
 def of_lab(definition: Definition, state: State, site: Site, stage: Stage, *, refresh: bool = False) -> Scope:
     """What is still to be made of a lab that an earlier ``up`` made or began."""
-    topology = derive(definition, site.driver)
+    topology = derive(definition, site.driver, allocations(definition, state))
     nodes = tuple(_absent(definition, state, site, topology))
     there = not refresh and all(path.exists() for path in stood_on(site, new=bool(nodes)))
     return Scope(topology, site, stage, () if there else _parts(definition, site, stage, refresh=refresh), nodes)

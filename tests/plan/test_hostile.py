@@ -333,7 +333,7 @@ def virtual_address(topology: Topology) -> str:
     """Where the first machine's ssh is, on the libvirt host."""
     virtual = virtual_of(topology, replace(site("libvirt"), daemon="remote"))
     assert virtual is not None
-    return str(virtual.management_address(0))
+    return str(virtual.management_address(topology.nodes[0].name))
 
 
 @pytest.mark.parametrize(

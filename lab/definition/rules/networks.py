@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from itertools import combinations
 
-from lab.definition.defaults import addresses, gateway
+from lab.definition.defaults import POD_PREFIX, addresses, gateway
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
 
@@ -29,8 +29,6 @@ TAKEN_PORTS = {
 
 #: Ports that services of type NodePort are given (the apiserver's default range).
 NODE_PORTS = range(30000, 32768)
-
-POD_PREFIX = 24
 
 
 def overlaps(definition: Definition) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 from lab.command import LineSink, Note
 from lab.errors import LabError
-from lab.plan.virtual import Virtual
+from lab.plan.virtual import FIRST_MACHINE, Virtual
 
 
 def private_xml(virtual: Virtual, subnet: IPv4Network) -> str:
@@ -27,15 +27,14 @@ def management_xml(virtual: Virtual, nodes: Sequence[str]) -> str:
     """Vagrant's network: each machine is always given the same address, so nobody has to look for it."""
     network = virtual.management
     hosts = "".join(
-        f"<host mac='{virtual.mac(node)}' name='{node}' ip='{virtual.management_address(position)}'/>"
-        for position, node in enumerate(nodes)
+        f"<host mac='{virtual.mac(node)}' name='{node}' ip='{virtual.management_address(node)}'/>" for node in nodes
     )
     forward = "" if virtual.management_mode == "none" else f"<forward mode='{virtual.management_mode}'/>"
     return (
         f"<network><name>{virtual.management_network}</name>{forward}"
         f"<bridge name={quoteattr(virtual.bridge(management=True))} stp='off' delay='0'/>"
         f"<ip address='{network[1]}' netmask='{network.netmask}'>"
-        f"<dhcp><range start='{network[10]}' end='{network[-2]}'/>{hosts}</dhcp></ip></network>"
+        f"<dhcp><range start='{network[FIRST_MACHINE]}' end='{network[-2]}'/>{hosts}</dhcp></ip></network>"
     )
 
 

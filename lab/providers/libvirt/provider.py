@@ -100,8 +100,7 @@ class LibvirtProvider:
         # In ssh_config the first value wins: an emulated machine on a busy host takes its time to shake hands.
         patience = f"\n  ConnectTimeout {PATIENCE}\n  ServerAliveCountMax {PATIENCE}" if self._emulated else ""
         hosts = [
-            f"Host {node}\n  HostName {self.virtual.management_address(position)}{through}{patience}"
-            for position, node in enumerate(self.nodes)
+            f"Host {node}\n  HostName {self.virtual.management_address(node)}{through}{patience}" for node in self.nodes
         ]
         return "\n".join([*hosts, ssh_defaults(*self._keys())])
 

@@ -17,8 +17,8 @@ from lab.providers.libvirt import connection as virt
 @pytest.fixture
 def virtual(tmp_path: Path) -> Virtual:
     """A lab's side of the hypervisor."""
-    identity = Identity("ha", tmp_path)
-    return Virtual(identity, "private", "qemu", "qemu:///system", management_subnet(identity, [SUBNET]))
+    identity, numbers = Identity("ha", tmp_path), {"m1": 0, "m2": 1, "m3": 2}
+    return Virtual(identity, "private", "qemu", "qemu:///system", management_subnet(identity, [SUBNET]), numbers)
 
 
 @pytest.fixture

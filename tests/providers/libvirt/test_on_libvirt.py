@@ -116,7 +116,7 @@ def test_a_range_that_another_network_has_is_refused(host: Any, virtual: Virtual
 
 
 def test_a_private_lab_has_no_way_out_and_a_systems_has(virtual: Virtual, tmp_path: Path) -> None:
-    system = Virtual(virtual.identity, "system", "kvm", "qemu:///system", virtual.management)
+    system = Virtual(virtual.identity, "system", "kvm", "qemu:///system", virtual.management, virtual.numbers)
     assert "<forward" not in networks.management_xml(virtual, NODES)
     assert "<forward mode='nat'/>" in networks.management_xml(system, NODES)
     assert "<forward" not in networks.private_xml(system, SUBNET)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from lab.errors import UsageError
 from lab.identity import Identity
 from lab.plan.virtual import Virtual, management_subnet
 from lab.providers.libvirt.connection import belongs
@@ -51,12 +54,19 @@ def test_two_clones_share_no_name() -> None:
 
 
 def test_every_machine_has_its_own_card_and_address() -> None:
-    lab = virtual()
     nodes = [f"node{number}" for number in range(100)]
+    lab = replace(virtual(), numbers={node: number for number, node in enumerate(nodes)})
     assert len({lab.mac(node) for node in nodes}) == 100
-    addresses = {lab.management_address(position) for position in range(100)}
+    addresses = {lab.management_address(node) for node in nodes}
     assert len(addresses) == 100
     assert all(address in lab.management for address in addresses)
+
+
+def test_a_machine_for_which_the_management_network_is_too_small_is_refused() -> None:
+    lab = replace(virtual(), numbers={"last": 244, "late": 245})
+    assert lab.management_address("last") == lab.management[254]
+    with pytest.raises(UsageError, match="has no address left for late"):
+        lab.management_address("late")
 
 
 def test_a_labs_things_are_told_from_others_by_whole_names() -> None:
