@@ -72,6 +72,12 @@ def yaml(text: str) -> str:
     return '"' + re.sub(r"[^A-Za-z0-9_ .,:/@+=-]", lambda match: f"\\U{ord(match[0]):08x}", text) + '"'
 
 
+def here_document(text: str, filled: Iterable[str]) -> str:
+    """Text of a here-document of bash(1): nothing is replaced in it but ``filled``, which are expansions of bash's."""
+    expansions = "|".join(map(re.escape, filled))
+    return re.sub(rf"({expansions})|[\\$`]", lambda match: match[1] or f"\\{match[0]}", text)
+
+
 def haproxy(text: str) -> str:
     """A word of haproxy's configuration (its manual, 2.2): what it could give a meaning to stands there as a number."""
     return re.sub(

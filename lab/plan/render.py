@@ -22,6 +22,8 @@ from markupsafe import Markup
 
 from lab import quoting
 from lab.errors import LabError
+from lab.kubernetes.release import release
+from lab.plan.kubeadm import Kubeadm
 from lab.plan.site import Site
 from lab.plan.steps import STEPS, Step, steps_of
 from lab.plan.virtual import AUTHORIZED_KEYS, virtual_of
@@ -115,9 +117,11 @@ def render(
     """All files of a lab, by path relative to its folder. Raises TemplateFault when a template is missing or wrong."""
     env = _shared(folder)
     files: dict[str, File] = {}
+    kubernetes = release(topology.definition.kubernetes.version)
     common = {
         "lab": topology,
         "site": site,
+        "release": kubernetes,
         "d": topology.definition,
         "virtual": virtual_of(topology, site),
         "authorized_keys": AUTHORIZED_KEYS,
@@ -126,7 +130,7 @@ def render(
         names = {node.name: [step.name for step in steps_of(topology, node, steps)] for node in topology.nodes}
         files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))
     for node in topology.nodes:
-        variables = {**common, "node": node}
+        variables = {**common, "node": node, "kubeadm": Kubeadm(kubernetes, topology, site, node)}
         for step in steps_of(topology, node, steps):
             files[f"nodes/{node.name}/{step.name}.sh"] = File(_fill(env, step.script, variables), SCRIPT)
             for name in step.files:

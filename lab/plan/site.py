@@ -39,8 +39,3 @@ class Site:
     ssh_key: str = ""
     cgroups: str = "v1"
     patience: float = 1.0
-
-    @property
-    def cgroup_driver(self) -> str:
-        """Who makes the pods' control groups. A tree of version 2 has one owner: in the machines, systemd."""
-        return "systemd" if self.cgroups == "v2" else "cgroupfs"

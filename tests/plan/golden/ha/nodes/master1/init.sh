@@ -100,42 +100,47 @@ put /etc/kubernetes/lab/kubeadm-init.yaml 0600 <<'EOF'
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: InitConfiguration
 # kubeadm makes a token whatever it is told, for a day when it is told nothing. Each join is given one of its own.
-bootstrapTokens: [{ttl: 1s}]
+bootstrapTokens:
+  - ttl: 1s
 localAPIEndpoint:
   advertiseAddress: 10.21.0.11
   bindPort: 6443
 nodeRegistration:
-  name: "master1"
+  name: master1
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.11
   # Each is named: an error that is not on this list stops kubeadm.
   ignorePreflightErrors:
-    - SystemVerification  # looks for the kernel's configuration under /lib/modules, which a container has not
-    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables  # belongs to the host's kernel; kube-proxy masquerades without it
-    - ImagePull  # CoreDNS's image is not part of the payload; the others are here already
-    - Swap  # the kubelet is told failSwapOn: false
+    # looks for the kernel's configuration under /lib/modules, which a container has not
+    - SystemVerification
+    # belongs to the host's kernel; kube-proxy masquerades without it
+    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+    # CoreDNS's image is not part of the payload; the others are here already
+    - ImagePull
+    # the kubelet is told failSwapOn: false
+    - Swap
     - NumCPU
     - Mem
 ---
 apiVersion: kubeadm.k8s.io/v1beta2
 kind: ClusterConfiguration
-clusterName: "ha"
-kubernetesVersion: "v1.20.2"
+clusterName: ha
+kubernetesVersion: v1.20.2
 controlPlaneEndpoint: "10.21.0.100:16443"
 networking:
   podSubnet: 10.244.0.0/16
   serviceSubnet: 10.96.0.0/16
 apiServer:
   certSANs:
-    - "10.21.0.100"
+    - 10.21.0.100
     - vip.ha.lab
-    - "master1"
-    - "10.21.0.11"
-    - "master2"
-    - "10.21.0.12"
-    - "master3"
-    - "10.21.0.13"
+    - master1
+    - 10.21.0.11
+    - master2
+    - 10.21.0.12
+    - master3
+    - 10.21.0.13
   extraArgs:
     audit-policy-file: /etc/kubernetes/lab/audit-policy.yaml
     audit-log-path: /var/log/kubernetes/audit/audit.log
@@ -160,8 +165,8 @@ apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
 featureGates:
-  # The kubelet learns the disk's size some time after its start and until then refuses every pod that asks for any of it,
-  # static ones for ever: etcd's, when a join starts the kubelet and writes etcd's manifest at that moment.
+  # The kubelet learns the disk's size some time after its start and until then refuses every pod that asks for any of
+  # it, static ones for ever: etcd's, when a join starts the kubelet and writes etcd's manifest at that moment.
   LocalStorageCapacityIsolation: false
 failSwapOn: false
 # The machines share one disk with the host: its filling up is not theirs to cure by evicting pods.

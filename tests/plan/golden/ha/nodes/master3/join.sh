@@ -125,23 +125,28 @@ discovery:
   bootstrapToken:
     apiServerEndpoint: "10.21.0.100:16443"
     token: "${JOIN_TOKEN:?the join credential is missing}"
-    caCertHashes: ["${JOIN_CA_HASH:?}"]
+    caCertHashes:
+      - "${JOIN_CA_HASH:?}"
 controlPlane:
   certificateKey: "${JOIN_CERTIFICATE_KEY:?}"
   localAPIEndpoint:
     advertiseAddress: 10.21.0.13
     bindPort: 6443
 nodeRegistration:
-  name: "master3"
+  name: master3
   criSocket: /run/containerd/containerd.sock
   kubeletExtraArgs:
     node-ip: 10.21.0.13
   # Each is named: an error that is not on this list stops kubeadm.
   ignorePreflightErrors:
-    - SystemVerification  # looks for the kernel's configuration under /lib/modules, which a container has not
-    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables  # belongs to the host's kernel; kube-proxy masquerades without it
-    - ImagePull  # CoreDNS's image is not part of the payload; the others are here already
-    - Swap  # the kubelet is told failSwapOn: false
+    # looks for the kernel's configuration under /lib/modules, which a container has not
+    - SystemVerification
+    # belongs to the host's kernel; kube-proxy masquerades without it
+    - FileContent--proc-sys-net-bridge-bridge-nf-call-iptables
+    # CoreDNS's image is not part of the payload; the others are here already
+    - ImagePull
+    # the kubelet is told failSwapOn: false
+    - Swap
     - NumCPU
     - Mem
 EOF

@@ -1,0 +1,1 @@
+"""Kubernetes' releases, and what kubeadm is told."""
