@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from lab import console, output
+from lab.cli.tables import leases_line, machines_table, phases_table
 from lab.cluster.status import KubernetesNode, LoadBalancer, Member, Status
 from lab.command import Note
-from lab.commands.show import leases_line, machines_table, phases_table
 from lab.console import Progress
 from lab.errors import LabError
 from lab.timeline import Timeline

@@ -14,6 +14,7 @@ from lab import context
 from lab.commands import destroy
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.operations import removal
 from lab.providers.remains import Remains
 from lab.stage import Stage
 from lab.state import State
@@ -46,7 +47,7 @@ def destroy_all(folder: Path, tell: Tell) -> str:
 
     os.environ["HALAB_CACHE"] = str(folder.parent / "cache")
     context.FOLDER = folder
-    destroy.MADE_BY_UP = ("stage",)  # fewer files, fewer ways to meet
+    removal.MADE_BY_UP = ("stage",)  # fewer files, fewer ways to meet
     State.sockets = property(lambda state: folder.parent / "sockets")  # type: ignore[assignment, method-assign]
     Remains.remove_all = remove_all  # type: ignore[method-assign]
     try:

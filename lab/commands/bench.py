@@ -14,21 +14,20 @@ from lab.bench.bringup import UpBench
 from lab.bench.failover import FailoverBench, Row
 from lab.bench.figures import Spread, as_data, collect
 from lab.bench.plot import plot
-from lab.commands.changing import alone_with, changing
-from lab.commands.destroy import remove
-from lab.commands.up import check_provider
-from lab.commands.verify import view
+from lab.cli import options
 from lab.context import find
 from lab.definition import load, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
+from lab.operations.changing import alone_with, changing
+from lab.operations.healing import heal
+from lab.operations.removal import remove
 from lab.project import FOLDER, definition_file
 from lab.requirements.examination import refuse
 from lab.requirements.scope import of_new_lab
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
-from lab.verify.ledger import heal_open
 
 #: The definitions whose load balancers are compared.
 COMPARED = ("ha.yaml", "article.yaml", "kubeadm-doc.yaml")
@@ -38,7 +37,7 @@ def run(what: str, rounds: int, name: str, definition: str, provider: str, setti
     """Measure, print a table, keep JSON and a plot. ``settings`` are definitions to compare (default: COMPARED)."""
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
-    check_provider(provider)
+    options.check_provider(provider)
     if what == "up":
         if settings:
             raise UsageError("--settings: bench up compares none", "--definition FILE is what comes up")
@@ -60,7 +59,7 @@ def _up(rounds: int, name: str, definition: str, provider: str) -> None:
         refuse(of_new_lab(wanted, state.identity, provider or wanted.provider, Stage.WORKERS))
     done: list[dict[str, float]] = []
     try:
-        with changing(state), console.Progress(f"bench up: {rounds} rounds") as progress:
+        with changing(state, console.warn), console.Progress(f"bench up: {rounds} rounds") as progress:
             bench = UpBench(
                 wanted,
                 text,
@@ -96,11 +95,11 @@ def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) 
     state = find(name, definition)
     try:
         with (
-            alone_with(name, definition) as lab,
+            alone_with(name, definition, console.warn) as lab,
             console.Progress(f"bench failover: {rounds} rounds of each") as progress,
         ):
             timeline = Timeline(progress)
-            heal_open(view(lab), timeline.line)
+            heal(lab, True, timeline.line)
             with closing(FailoverBench(lab, compared, timeline, timeline.line).run(rounds)) as measured:
                 for row in measured:
                     rows.append(row)  # noqa: PERF402 — an interrupt must leave the finished ones

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lab import console
-from lab.commands.up import check_provider
+from lab.cli import options
 from lab.definition import load
 from lab.doctor import examine
 from lab.errors import ExitStatus
@@ -17,7 +17,7 @@ _STYLES = {Grade.GOOD: console.good, Grade.NOTE: console.dim, Grade.BAD: console
 def run(definition: str, provider: str) -> None:
     """Show every finding; anything bad gives exit status 1."""
     wanted = load(definition_file(definition))
-    check_provider(provider)
+    options.check_provider(provider)
     findings = examine(wanted, Identity(wanted.name, FOLDER), provider or wanted.provider)
     console.table(
         "Can this host run the lab?",

@@ -1,100 +1,18 @@
-"""``./inv logs``: one archive with everything needed to diagnose; what cannot be had is said and stops nothing."""
+"""``./inv logs``."""
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 import time
-from collections.abc import Mapping
 
 from lab import console
-from lab.context import Lab, open_lab
-from lab.errors import LabError
-from lab.machine import Machine
-from lab.model.functions import Function
-from lab.parallel import workers
-from lab.providers.base import MachineState
-from lab.topology import Node
-
-#: What is asked of every machine: file name in the archive, and the command that fills it. No keys, no kubeconfigs.
-QUESTIONS: Mapping[str, str] = {
-    "journal.log": "journalctl --boot --no-pager --output short-precise --lines 20000",
-    "units.txt": "systemctl list-units --all --no-pager; systemctl --failed --no-pager",
-    "network.txt": "ip addr; ip route; ip neigh; ss -tlnp",
-    "haproxy.txt": "cat /etc/haproxy/haproxy.cfg; echo 'show stat' | socat stdio /run/haproxy/admin.sock",
-    "keepalived.conf": "cat /etc/keepalived/keepalived.conf",
-    "containers.txt": "crictl ps -a || ctr -n k8s.io containers list",
-    "manifests.txt": "tail -n +1 /etc/kubernetes/manifests/*.yaml",
-    "steps.txt": "tail -n +1 /var/lib/halab/steps/*",
-    "resources.txt": "free -m; df -h; uptime; ps aux --sort -%cpu | head -n 30",
-}
-
-#: What only a master can answer.
-LOAD_BALANCER_ONLY = frozenset({"haproxy.txt", "keepalived.conf", "manifests.txt"})
-
-#: The last bytes of each container's log: enough for a crash and what led to it.
-POD_LOGS = 'for f in /var/log/pods/*/*/*.log; do echo "== $f"; tail -c 200000 "$f"; done'
-
-#: Files of the lab's own folder that belong into it (site.json and definition.yaml hold no secret).
-OWN = ("definition.yaml", "site.json", "allocations.json", "stage", "Vagrantfile")
+from lab.context import open_lab
+from lab.operations.collection import collect
 
 
 def run(name: str, definition: str) -> None:
-    """Gather from all machines at once and write the archive."""
-    lab = open_lab(name, definition)
+    """Gather from all machines at once, and say where the archive is."""
     started = time.monotonic()
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    folder = lab.state.runs / f"{stamp}-logs"
-    folder.mkdir(parents=True)
-    file = folder / f"{lab.identity.name}-{stamp}.tar.gz"
-    states = lab.provider.states()
-    running = [lab.machines[node] for node, state in states.items() if state is MachineState.RUNNING]
-    with workers(len(running)) as pool:
-        gathered = list(pool.map(lambda machine: _gather(machine, lab.topology.node(machine.name)), running))
-    files: dict[str, str] = {"status.json": json.dumps({node: str(state) for node, state in states.items()}, indent=1)}
-    for found in gathered:
-        files.update(found)
-    files["lab.json"] = _status(lab)
-    file.touch(mode=0o600)
-    with tarfile.open(file, "w:gz") as archive:
-        for path, text in sorted(files.items()):
-            _add(archive, f"{lab.identity.name}/{path}", text.encode())
-        for own in OWN:
-            if (lab.state.folder / own).is_file():
-                _add(archive, f"{lab.identity.name}/{own}", (lab.state.folder / own).read_bytes())
-    trouble = sum(path.endswith(".error") for path in files)
-    told = f"; {trouble} questions were not answered (see *.error in it)" if trouble else ""
-    console.say(
-        f"{file}: {len(files)} files from {len(running)} machines, {time.monotonic() - started:.1f} s{told}", "green"
-    )
-
-
-def _gather(machine: Machine, node: Node) -> dict[str, str]:
-    files = {}
-    for name, command in {**QUESTIONS, "pods.log": POD_LOGS}.items():
-        if name in LOAD_BALANCER_ONLY and not node.has(Function.LOAD_BALANCER):
-            continue
-        try:
-            result = machine.run(command, timeout=60.0, label=name)
-        except LabError as error:
-            files[f"{machine.name}/{name}.error"] = str(error)
-            continue
-        files[f"{machine.name}/{name}"] = result.stdout
-        if not result.ok:
-            files[f"{machine.name}/{name}.error"] = f"status {result.status}\n{result.stderr}"
-    return files
-
-
-def _status(lab: Lab) -> str:
-    try:
-        return json.dumps(lab.status().as_json(), indent=1)
-    except LabError as error:
-        return json.dumps({"error": str(error)})
-
-
-def _add(archive: tarfile.TarFile, path: str, content: bytes) -> None:
-    member = tarfile.TarInfo(path)
-    member.size = len(content)
-    member.mtime = int(time.time())
-    archive.addfile(member, io.BytesIO(content))
+    made = collect(open_lab(name, definition))
+    told = f"; {made.unanswered} questions were not answered (see *.error in it)" if made.unanswered else ""
+    took = time.monotonic() - started
+    console.say(f"{made.archive}: {made.files} files from {made.machines} machines, {took:.1f} s{told}", "green")

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lab import console
+from lab.cli.tables import leases_line, machines_table
 from lab.cluster.status import Status
-from lab.commands.show import leases_line, machines_table
 from lab.context import open_lab
 from lab.errors import ExitStatus
 

@@ -5,38 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab import console
-from lab.commands.changing import alone_with
-from lab.context import Lab
-from lab.drift import drift
 from lab.errors import ExitStatus, LabError
+from lab.operations.changing import alone_with
+from lab.operations.verification import doubt, view
 from lab.report import write_report
 from lab.stage import Stage
 from lab.verify.cases import named, usual
-from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.verdict import CaseVerdict, Outcome
-from lab.verify.view import LabView
 
 _STYLES = {Outcome.PASS: console.good, Outcome.FAIL: console.bad, Outcome.UNKNOWN: console.dim}
 
 
-def view(lab: Lab) -> LabView:
-    """The lab as the cases see it."""
-    return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace_of(lab.site.driver))
-
-
-def doubt(lab: Lab) -> str:
-    """Why nothing can be promised of a lab: it is not what its definition says; "" when it is."""
-    found = drift(lab)
-    if found and (other := lab.state.borrowed):
-        found = f"an interrupted bench left the load balancer of {other}: {found}"
-    return f"the lab is not what its definition says (./inv up mends that): {found}" if found else ""
-
-
 def run(name: str, definition: str, cases: Sequence[str]) -> None:
     """Run the cases, show a row for each, leave a run folder; the merged verdict is the exit status."""
-    with alone_with(name, definition) as lab:
+    with alone_with(name, definition, console.warn) as lab:
         if lab.state.stage in (None, Stage.MACHINES):
             raise LabError(
                 f"lab {lab.identity.name} has machines only: there is nothing to verify yet",

@@ -55,6 +55,14 @@ class Scope:
         return " and ".join(part.name for part in self.parts if part.fetched or not fetched)
 
 
+def scope_of(wanted: Definition, state: State, provider: str, stage: Stage, *, refresh: bool = False) -> Scope:
+    """What is still to be made, of a new lab or of one that is there."""
+    site = state.load_site()
+    if site is None:
+        return of_new_lab(wanted, state.identity, provider, stage, refresh=refresh)
+    return of_lab(wanted, state, site, stage, refresh=refresh)
+
+
 def of_new_lab(
     definition: Definition, identity: Identity, wanted: str, stage: Stage | None = None, *, refresh: bool = False
 ) -> Scope:

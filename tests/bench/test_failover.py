@@ -12,12 +12,12 @@ from listening import Deaf
 
 from lab.bench import failover
 from lab.bench.failover import FailoverBench, borrowed
-from lab.commands import verify
-from lab.commands.verify import doubt
 from lab.definition import Definition, DefinitionError, load, parse
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.interrupts import Open, waiting
+from lab.operations import verification
+from lab.operations.verification import doubt
 from lab.plan.site import Site
 from lab.stage import Stage
 from lab.state import State
@@ -80,7 +80,7 @@ def test_the_lab_gets_its_own_back_whatever_happens(
         assert "an interrupted bench left the load balancer of article: haproxy not applied on master1" in doubt(lab)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify, "drift", lambda _: "haproxy not applied on master1")
+    monkeypatch.setattr(verification, "drift", lambda _: "haproxy not applied on master1")
     monkeypatch.setattr(failover, "run_cases", broken)
     with pytest.raises(KeyboardInterrupt):
         list(FailoverBench(lab, [ARTICLE], Timeline(Deaf()), lambda line: None).run(1))

@@ -12,6 +12,7 @@ from lab import context
 from lab.commands import bench, power, verify
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.operations import healing, snapshots
 from lab.plan.site import Site
 from lab.project import DEFAULT_DEFINITION
 from lab.providers import choice
@@ -45,11 +46,12 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
         state=state, identity=state.identity, kubernetes=False, machines={}, topology=SimpleNamespace(etcd_members=())
     )
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
-    monkeypatch.setattr("lab.commands.changing.open_lab", lambda *_: lab)
-    for module in (power, verify):
+    monkeypatch.setattr("lab.operations.changing.open_lab", lambda *_: lab)
+    for module in (healing, verify):
         monkeypatch.setattr(module, "view", lambda _: None)
-    monkeypatch.setattr(power, "snapshots", lambda _: keeper)
-    for name in ("halt_lab", "resume_lab", "switch", "heal_open"):
+    monkeypatch.setattr(snapshots, "snapshots", lambda _: keeper)
+    monkeypatch.setattr(healing, "heal_open", fails)
+    for name in ("halt_lab", "resume_lab", "switch"):
         monkeypatch.setattr(power, name, fails)
     monkeypatch.setattr(verify, "new_folder", fails)
     with pytest.raises(LabError, match="the host is ill"):
@@ -91,7 +93,9 @@ def test_a_command_that_a_destroy_overtakes_finds_no_lab(
 
     monkeypatch.setattr(context, "FOLDER", tmp_path)
     monkeypatch.setattr(choice, "make", lambda *_: Provider())
-    monkeypatch.setattr(power, "snapshots", lambda _: SimpleNamespace(snapshot=touched.append, restore=touched.append))
+    monkeypatch.setattr(
+        snapshots, "snapshots", lambda _: SimpleNamespace(snapshot=touched.append, restore=touched.append)
+    )
     monkeypatch.setattr(State, "_acquire", overtaken)
     with pytest.raises(LabError, match="there is no lab ha"):
         command()

@@ -12,6 +12,7 @@ from lab.commands import destroy
 from lab.context import find, open_lab
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
+from lab.operations import removal
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.libvirt import daemon
@@ -189,7 +190,7 @@ def test_a_damaged_lab_is_looked_for_by_its_name_with_what_can_be_read(
     monkeypatch.setattr(Remains, "remove_all", remove_all)
     state.write(damaged, "{")
     said: list[str] = []
-    assert destroy.remove(state, said.append) == ["machine m1"]
+    assert removal.remove(state, said.append) == ["machine m1"]
     assert len(said) == 1
     assert damaged in said[0]
     (remains,) = asked

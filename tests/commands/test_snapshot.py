@@ -12,12 +12,13 @@ import pytest
 from interrupting import answered, interrupt
 
 from lab.command import LineSink
-from lab.commands import changing, power
+from lab.commands import power
 from lab.context import Lab
 from lab.definition import parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.machine import Channel, Machine
+from lab.operations import changing, snapshots
 from lab.plan.site import Site
 from lab.providers.base import Kept
 from lab.stage import Stage
@@ -63,7 +64,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
 
     for module in (power, changing):
         monkeypatch.setattr(module, "open_lab", lambda name, definition: lab)
-    monkeypatch.setattr(power, "settle", lambda *_: made.done.append("settle"))
+    monkeypatch.setattr(snapshots, "settle", lambda *_: made.done.append("settle"))
     monkeypatch.setattr("lab.providers.libvirt.clocks.step", step)
     monkeypatch.setattr(Channel, "forget", lambda self, machine: made.done.append(f"forget {machine}"))
     return made
@@ -130,7 +131,7 @@ def test_what_is_not_healthy_is_not_called_restored(
     def ill(*_: Any) -> None:
         raise LabError("the lab is not healthy after 240 s")
 
-    monkeypatch.setattr(power, "settle", ill)
+    monkeypatch.setattr(snapshots, "settle", ill)
     with pytest.raises(LabError, match="not healthy"):
         power.restore("", "", "one", node)
     assert "restored" not in capsys.readouterr().out

@@ -15,6 +15,7 @@ from lab.commands import verify
 from lab.definition import load
 from lab.errors import ExitStatus
 from lab.identity import Identity
+from lab.operations import verification
 from lab.plan.site import Site
 from lab.project import DEFAULT_DEFINITION
 from lab.report import report_again
@@ -43,8 +44,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
         machines={},
         kubernetes=True,
     )
-    monkeypatch.setattr("lab.commands.changing.open_lab", lambda *_: lab)
-    monkeypatch.setattr(verify, "drift", lambda _: "haproxy, keepalived not applied on master2")
+    monkeypatch.setattr("lab.operations.changing.open_lab", lambda *_: lab)
+    monkeypatch.setattr(verification, "drift", lambda _: "haproxy, keepalived not applied on master2")
     yield state
 
 

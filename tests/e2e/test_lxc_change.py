@@ -10,9 +10,9 @@ import pytest
 from labs import made
 from running import Inv
 
-from lab.commands.verify import view
 from lab.context import open_lab
 from lab.definition import parse
+from lab.operations.verification import view
 from lab.plan.change import Change, change
 from lab.plan.election import router_of
 from lab.topology import Topology, derive

@@ -17,9 +17,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from lab.command import run
-from lab.commands import changing, verify
+from lab.commands import verify
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.operations import changing
 from lab.parallel import workers
 from lab.stage import Stage
 from lab.state import State

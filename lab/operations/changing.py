@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lab import console
+from lab.command import LineSink
 from lab.context import Lab, open_lab
 from lab.state import State
 from lab.verify.ledger import still_open
 
 
 @contextmanager
-def changing(state: State) -> Iterator[None]:
-    """No other command changes the lab meanwhile. What is open at the end is named, whatever way the block ends.
+def changing(state: State, warn: LineSink) -> Iterator[None]:
+    """No other command changes the lab meanwhile. What is open at the end goes to ``warn``, however the block ends.
 
     Raises LabError when another command is at it.
     """
@@ -22,15 +22,15 @@ def changing(state: State) -> Iterator[None]:
             yield
         finally:
             for one in still_open(state):
-                console.warn(f"still open: {one}")
+                warn(f"still open: {one}")
 
 
 @contextmanager
-def alone_with(name: str, definition: str) -> Iterator[Lab]:
+def alone_with(name: str, definition: str, warn: LineSink) -> Iterator[Lab]:
     """A lab that is there, as it is once no other command changes it.
 
     Raises LabError when there is none, also where another command has just removed it, or when one is at it.
     """
     state = open_lab(name, definition).state  # where there is no lab, no folder is made for its lock
-    with changing(state):
+    with changing(state, warn):
         yield open_lab(name, definition)
