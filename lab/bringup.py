@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lab.cache import Cache, CacheError, check_around
 from lab.cluster.status import Status
@@ -14,6 +13,7 @@ from lab.context import Lab, allocations, assemble
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.health import settle
+from lab.model.operations import Operation, Replace, operations
 from lab.patience import patience
 from lab.plan import render, write
 from lab.plan.change import Change
@@ -28,10 +28,6 @@ from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
 from lab.usage import forget, remember
-
-#: What may change in the definition of a running lab, as pydantic leaves it out: the steps that carry it run again. All
-#: else is what machines are born with.
-CHANGEABLE: dict[str, Any] = {"keepalived": True, "haproxy": True, "nodes": {"__all__": {"priority": True}}}
 
 
 @dataclass(frozen=True)
@@ -162,7 +158,8 @@ class Bringup:
             lab.provider.prepare(self.timeline.line)
         states = lab.provider.states()
         absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
-        self.lost(lab, [name for name, state in states.items() if state is MachineState.ABSENT])
+        gone = [name for name, state in states.items() if state is MachineState.ABSENT]
+        self.lost(lab, [one.node for one in due(self.state, self.definition, gone) if isinstance(one, Replace)])
         if self.state.ssh_config.is_file():
             for name in absent:  # a connection to a machine that is gone must not be taken for one to the next
                 lab.channel.forget(name)
@@ -197,18 +194,27 @@ class Bringup:
         return done
 
 
+def due(state: State, definition: Definition, gone: Collection[str] = ()) -> list[Operation]:
+    """What makes of the lab that is there the one of this definition; ``gone`` are machines that are no more."""
+    site = state.load_site()
+    if site is None or not state.definition.is_file():
+        return []
+    given = allocations(definition, state)
+    there, wanted = (derive(one, site.driver, given) for one in (load(state.definition), definition))
+    return operations(there, wanted, gone)
+
+
 def refuse_another_shape(state: State, definition: Definition) -> None:
-    """Raise UsageError for a definition that differs from the existing lab's in what machines are born with.
+    """Raise UsageError for a definition that takes other operations than ``up`` can carry out.
 
     It would half apply; that is said before anything is touched.
     """
-    if not state.definition.is_file() or state.load_site() is None:
-        return
-    old, new = (one.model_dump(mode="json", exclude=CHANGEABLE) for one in (load(state.definition), definition))
-    changed = [part for part in new if old[part] != new[part]]
-    if changed:
+    refused = [operation for operation in due(state, definition) if operation.refusal]
+    if refused:
+        parts = ", ".join(dict.fromkeys(operation.part for operation in refused))
+        whys = "\n".join(operation.refusal for operation in refused)
         raise UsageError(
-            f"lab {state.identity.name} exists with another definition: {', '.join(changed)} changed",
+            f"lab {state.identity.name} exists with another definition: {parts} changed\n{whys}",
             f"./inv destroy --lab {state.identity.name} first, or give the new definition a name of its own",
         )
 

@@ -18,6 +18,7 @@ from lab.cache import Cache
 from lab.definition import load, parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
+from lab.model.operations import Add, Remove
 from lab.plan.site import Site
 from lab.project import DEFAULT_DEFINITION
 from lab.providers.base import MachineState
@@ -109,8 +110,10 @@ def test_a_lab_whose_definition_set_every_timer_goes_on_with_one_that_leaves_the
 
 
 def test_another_shape_is_refused_by_the_part_that_changed(state: State) -> None:
-    with pytest.raises(UsageError, match="exists with another definition: nodes changed"):
+    with pytest.raises(UsageError, match="exists with another definition: nodes changed") as caught:
         up(state, text=DEFINITION.replace("w1", "w2")).run()
+    assert caught.value.message.splitlines()[1:] == [Remove("w1").refusal, Add("w2").refusal]
+    assert caught.value.hint.startswith("./inv destroy --lab ha first")
 
 
 @pytest.mark.parametrize(
