@@ -42,11 +42,6 @@ class Node:
         """What people call it."""
         return short_form(self.functions)
 
-    @property
-    def is_master(self) -> bool:
-        """Does it run a control plane and the load balancer?"""
-        return self.has(Function.CONTROL_PLANE)
-
 
 @dataclass(frozen=True)
 class Topology:
@@ -88,11 +83,6 @@ class Topology:
         if not stage.has_kubernetes:
             return ()
         return tuple(node for node in self.nodes if stage is Stage.WORKERS or node.functions & CONTROL)
-
-    @cached_property
-    def masters(self) -> tuple[Node, ...]:
-        """The control planes."""
-        return tuple(node for node in self.nodes if node.is_master)
 
     @cached_property
     def ranked(self) -> tuple[Node, ...]:

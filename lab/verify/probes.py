@@ -33,7 +33,7 @@ class Probes:
         pace = self.view.pace
         words = [topology.vip, topology.port, pace.rate, LIFETIME, "/readyz", pace.patience]
         self._stream("connections", client, "connections", words)
-        for node in topology.masters:
+        for node in topology.load_balancers:
             self.watch_holder(node.name)
 
     def watch_holder(self, node: str) -> None:
@@ -49,7 +49,7 @@ class Probes:
 
     def clocks(self, *nodes: str) -> None:
         """Measure clocks against this host's: these machines', or all that are watched."""
-        everyone = [self.view.client.name, *(node.name for node in self.view.topology.masters)]
+        everyone = [self.view.client.name, *(node.name for node in self.view.topology.load_balancers)]
         for node in dict.fromkeys(nodes or everyone):
             offset = clock.measure(self.view.machines[node])
             self.history.add(Clock(source=node, offset=offset.seconds, error=offset.error))

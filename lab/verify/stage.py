@@ -101,7 +101,7 @@ class Stage:
 
     def audits(self, agent: str) -> int:
         """Record what each apiserver's audit log tells of one user agent; returns the sum."""
-        for node in self.view.topology.masters:
+        for node in self.view.topology.control_planes:
             programs.run(self.view.machines[node.name], "counters", ["audit", AUDIT, agent], self.history).check()
         return self.history.look(lambda records: sum(audit.count for audit in records.latest(Audit).values()))
 

@@ -35,7 +35,7 @@ def test_the_load_balancer_is_theirs_and_the_rest_is_the_labs(settings: Definiti
     assert (both.keepalived, both.haproxy) == (settings.keepalived, settings.haproxy)
     assert (both.name, both.network, both.machine) == (HA.name, HA.network, HA.machine)
     assert [node.name for node in both.nodes] == [node.name for node in HA.nodes]
-    given, theirs = derive(both, "").masters, derive(settings, "").masters
+    given, theirs = derive(both, "").load_balancers, derive(settings, "").load_balancers
     assert [node.priority for node in given] == [node.priority for node in theirs]
 
 

@@ -10,7 +10,9 @@ from lab.cluster.quorum import Quorum, at_worst, outlook, survivors
 from lab.definition import parse
 from lab.topology import derive
 
-MASTERS = derive(parse("nodes: [" + ", ".join(f"{{name: m{n}, role: master}}" for n in range(1, 6)) + "]"), "").masters
+MASTERS = derive(
+    parse("nodes: [" + ", ".join(f"{{name: m{n}, role: master}}" for n in range(1, 6)) + "]"), ""
+).etcd_members
 URL = {node.name: f"https://{node.address}:2380" for node in MASTERS}
 
 

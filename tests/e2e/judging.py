@@ -55,7 +55,7 @@ def readiness(inv: Inv) -> dict[str, str]:
 def answers(inv: Inv, folder: Path) -> str:
     """What an apiserver behind the virtual IP says, over TLS verified with the cluster's own authority."""
     authority = folder / "ca.crt"
-    authority.write_text(inv.on(TOPOLOGY.masters[0].name, "cat /etc/kubernetes/pki/ca.crt"))
+    authority.write_text(inv.on(TOPOLOGY.control_planes[0].name, "cat /etc/kubernetes/pki/ca.crt"))
     url = f"https://{TOPOLOGY.endpoint}/readyz"
     return inv("enter", "curl", "--silent", "--show-error", "--max-time", "5", "--cacert", str(authority), url).out
 

@@ -78,7 +78,7 @@ def given(lab: Inv, place: Path, new: str) -> tuple[Passage, str]:
 def promised(old: str, new: str) -> Change:
     """What is promised of a change."""
     before = topology(old)
-    now = {node.name: router_of(before, node) for node in before.masters}
+    now = {node.name: router_of(before, node) for node in before.load_balancers}
     return change(topology(new), now, before.ranked[0].name, MASTERS)
 
 
@@ -96,5 +96,5 @@ def test_the_vip_moves_as_often_as_promised_and_is_missed_no_longer(lab: Inv, pl
     told = re.search(r"the load balancer has changed: .* without a holder; (.*): " + re.escape(str(planned)), said)
     assert told is not None, said
     assert told[1] == "as promised"
-    for node in topology(new).masters:
+    for node in topology(new).load_balancers:
         assert f"\n    priority {node.priority}\n" in lab.on(node.name, "cat /etc/keepalived/keepalived.conf")

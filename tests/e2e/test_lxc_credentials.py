@@ -13,6 +13,7 @@ from judging import NODES, TOPOLOGY, Shared
 from running import FOLDER
 
 from lab.cache import Cache
+from lab.model.functions import Function
 
 pytestmark = pytest.mark.live
 
@@ -45,10 +46,10 @@ class TestSecrets:
         for node in TOPOLOGY.nodes:
             wanted |= {f"{node.name}/{name}" for name in ("journal.log", "units.txt", "network.txt", "containers.txt")}
             wanted |= {f"{node.name}/pods.log", f"{node.name}/steps.txt"}
-            if node.is_master:
+            if node.has(Function.CONTROL_PLANE):
                 wanted |= {f"{node.name}/{name}" for name in ("haproxy.txt", "keepalived.conf", "manifests.txt")}
         assert {name for name in wanted if not files.get(name)} == set()
-        masters = [node.name for node in TOPOLOGY.masters]
+        masters = [node.name for node in TOPOLOGY.control_planes]
         errors = [name for name in files if name.endswith(".error") and name.split("/")[0] in masters]
         assert errors == [], "a master can answer every question"
 

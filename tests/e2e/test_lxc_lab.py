@@ -59,7 +59,7 @@ class TestUp:
             for node in TOPOLOGY.nodes
         ]
         assert status["machines"] == wanted
-        masters = sorted(node.name for node in TOPOLOGY.masters)
+        masters = sorted(node.name for node in TOPOLOGY.control_planes)
         assert status["holders"] == [TOPOLOGY.ranked[0].name], "the best master holds the virtual IP"
         assert sorted(status["loadbalancers"]) == masters
         for balancer in status["loadbalancers"].values():

@@ -38,7 +38,7 @@ class TestVerify:
             assert re.search(rf"{case['case']}\s+pass", done.out)
         history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
         assert sum(record["kind"] == "fault" for record in history) >= 4
-        assert len({record["source"] for record in history}) >= len(TOPOLOGY.masters)
+        assert len({record["source"] for record in history}) >= len(TOPOLOGY.control_planes)
         assert (folder / "junit.xml").read_text().count("<testcase") >= len(CASES)
         assert not (lab.inv.state / "faults.json").exists()
         lab.healthy()

@@ -28,7 +28,7 @@ def made(priorities: str = "254, 200, 100", **keepalived: object) -> Topology:
 
 def routers(lab: Topology) -> dict[str, Router]:
     """Every master as the lab has it."""
-    return {node.name: router_of(lab, node) for node in lab.masters}
+    return {node.name: router_of(lab, node) for node in lab.load_balancers}
 
 
 def changed(old: Topology, new: Topology, holder: str = "master1", due: Collection[str] = MASTERS) -> Change:
@@ -138,7 +138,7 @@ def test_the_vip_moves_twice_at_most_and_ends_where_it_belongs(data: st.DataObje
     old, new = (
         {
             node.name: replace(router_of(base, node), priority=priority)
-            for node, priority in zip(base.masters, data.draw(ranks), strict=True)
+            for node, priority in zip(base.load_balancers, data.draw(ranks), strict=True)
         }
         for _ in range(2)
     )

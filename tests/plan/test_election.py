@@ -33,7 +33,7 @@ OTHER = replace(ONE, address=IPv4Address("10.21.0.12"), priority=200, peers=froz
 def test_what_was_rendered_is_read_as_it_was_meant(name: str) -> None:
     lab = topology(name)
     files = render(lab, own(lab), vagrantfile=False)
-    for node in lab.masters:
+    for node in lab.load_balancers:
         assert read(files[f"nodes/{node.name}/keepalived.conf"].content, node.address) == router_of(lab, node)
 
 

@@ -82,14 +82,14 @@ def test_rendering_twice_gives_the_same_bytes(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
 def test_haproxy_accepts_its_configuration(name: str) -> None:
     nodes = of_nodes(rendered(name), {"haproxy.cfg"})
-    assert len(nodes) == len(topology(name).masters)
+    assert len(nodes) == len(topology(name).load_balancers)
     assert [haproxy(files["haproxy.cfg"]) for files in nodes.values()] == [""] * len(nodes)
 
 
 @pytest.mark.parametrize("name", sorted(DEFINITIONS))
 def test_keepalived_accepts_its_configuration(name: str, tmp_path: Path) -> None:
     nodes = of_nodes(rendered(name), SERVICES - {"haproxy.cfg"})
-    assert len(nodes) == len(topology(name).masters)
+    assert len(nodes) == len(topology(name).load_balancers)
     assert keepalived(nodes, tmp_path) == ""
 
 
@@ -115,7 +115,7 @@ def test_the_judges_do_object(tmp_path: Path) -> None:
 def test_shellcheck_accepts_every_script(name: str, provider: str, tmp_path: Path) -> None:
     scripts: list[Path] = []
     lab = topology(name)
-    kinds = {node.name for node in (*lab.masters[:2], lab.workers[0])}
+    kinds = {node.name for node in (*lab.control_planes[:2], lab.workers[0])}
     for path, file in render(lab, site(provider), vagrantfile=False).items():
         shell = file.content.startswith(("#!/bin/bash", "#!/usr/bin/env bash"))
         if shell and Path(path).parts[1] in kinds:

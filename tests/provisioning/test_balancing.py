@@ -45,7 +45,7 @@ def scripts(lab: Topology) -> dict[tuple[str, str], Script]:
     files = render(lab, SITE, vagrantfile=False)
     return {
         (node.name, step): Script(step, node.name, files[f"nodes/{node.name}/{step}.sh"].content)
-        for node in lab.masters
+        for node in lab.load_balancers
         for step in STEPS
     }
 
@@ -171,7 +171,7 @@ def run(old: Topology, new: Topology, masters: Masters, *, due: Sequence[str] = 
             },
             "addresses": [str(new.vip)] if masters.holder == node.name else [],
         }
-        for node in new.masters
+        for node in new.load_balancers
     }
     machines = {name: masters.machine(name) for name in seen}
     balance(new, Work(machines, scripts(new), Timeline(Deaf()), seen), watched)  # type: ignore[arg-type]

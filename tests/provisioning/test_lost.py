@@ -24,7 +24,7 @@ def agree(lab: Lab) -> Cluster:
     names = [node.name for node in lab.topology.nodes]
     assert cluster.nodes == {name: cluster.machines[name]["node_uid"] for name in names}
     assert {cluster.machines[name]["authority"] for name in names} == {cluster.authority}
-    masters = [node.name for node in lab.topology.masters]
+    masters = [node.name for node in lab.topology.control_planes]
     assert cluster.peers == {url(lab.topology, name): name for name in masters}
     return cluster
 
