@@ -5,7 +5,7 @@ set -euo pipefail
 export KUBECONFIG=/etc/kubernetes/admin.conf
 kubeadm token create --ttl 15m
 openssl x509 -pubkey -noout -in /etc/kubernetes/pki/ca.crt | openssl pkey -pubin -outform der | sha256sum | sed 's/^\([0-9a-f]*\).*/sha256:\1/'
-[ "$2" = control-plane ] || exit 0
+[ "${2:-}" = control-plane ] || exit 0
 
 # The cluster's own configuration, because the machine that ran init, and had it in a file, may be gone. kubeadm would look
 # for this machine's address behind a default route, and this network has none.
