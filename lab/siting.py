@@ -16,6 +16,7 @@ from lab.definition import Definition
 from lab.definition.driver import EMULATION
 from lab.errors import LabError
 from lab.identity import Identity
+from lab.kubernetes.release import release
 from lab.parallel import gather, workers
 from lab.payload import seed
 from lab.payload.choose import choose, first
@@ -81,7 +82,7 @@ def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple
         libvirt_uri=found.uri,
         daemon=found.daemon,
         emulator=found.emulator,
-        cgroups=libvirt_box.cgroups(definition.kubernetes.version),
+        cgroups=release(definition.kubernetes.version).cgroups,
     )
     return site, found.why
 
@@ -139,7 +140,7 @@ def _box(definition: Definition, provider: str, cache: Cache, tree: Entry | None
         return None, 0
     path = tree.path if tree is not None else None
     space = libvirt_box.SPACE + (libvirt_box.PAYLOAD_SPACE if path is not None else 0)
-    return libvirt_box.entry(cache, provision, definition.kubernetes.version, path), space
+    return libvirt_box.entry(cache, provision, release(definition.kubernetes.version).cgroups, path), space
 
 
 def _seeded(cache: Cache, box: Entry | None, tree: Entry | None) -> bool:
@@ -195,7 +196,7 @@ def _virtual_machines(
             cache,
             FOLDER / "provision",
             timeline.line,
-            kubernetes=definition.kubernetes.version,
+            cgroups=site.cgroups,
             payload=payload,
             refresh=refresh,
         )

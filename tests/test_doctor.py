@@ -157,7 +157,7 @@ class TestMirrors:
         payload = built(payload_of(cache))
         built(lxc_box.entry(cache, FOLDER / "provision"))
         assert virtual("mirrors").hint == "up builds the box from them"
-        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, payload.path))
+        built(libvirt_box.entry(cache, FOLDER / "provision", "v1", payload.path))
         assert virtual("mirrors").grade is Grade.NOTE
 
     def test_a_public_box_is_not_built(self, cache: Cache, kvm: None) -> None:
@@ -165,7 +165,7 @@ class TestMirrors:
 
     def test_emulated_machines_do_without_kubernetes(self, cache: Cache, emulated: None) -> None:
         assert virtual("mirrors").hint == "up builds the box from them"
-        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, None))
+        built(libvirt_box.entry(cache, FOLDER / "provision", "v1", None))
         assert virtual("mirrors").grade is Grade.NOTE
 
 
@@ -297,7 +297,7 @@ class TestVirtualMachines:
         assert found.grade is Grade.NOTE
         assert "enough for --until loadbalancer" in found.hint and "building Kubernetes needs root" in found.hint
         payload = built(payload_of(cache))
-        built(libvirt_box.entry(cache, FOLDER / "provision", DEFINITION.kubernetes.version, payload.path))
+        built(libvirt_box.entry(cache, FOLDER / "provision", "v1", payload.path))
         for definition in (DEFINITION, PUBLIC):
             found = virtual("privileges", definition)
             assert found.grade is Grade.NOTE

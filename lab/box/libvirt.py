@@ -21,7 +21,6 @@ from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink, run
 from lab.contained import contained
 from lab.debian.rootfs import installed, mmdebstrap
-from lab.definition.rules.services import FIRST_ON_CGROUP_V2, release
 from lab.errors import LabError
 
 HERE = Path(__file__).parent
@@ -54,7 +53,7 @@ KERNEL = (
     "root=/dev/vda2 rw net.ifnames=0 biosdevname=0 console=ttyS0 quiet mitigations=off nowatchdog selinux=0 apparmor=0"
 )
 
-#: Control groups v1, for the releases that are proven on nothing else.
+#: Control groups v1, for the releases of Kubernetes that are proven on nothing else.
 CGROUP_V1 = "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"
 
 
@@ -68,20 +67,15 @@ class Box:
     image: Path
 
 
-def cgroups(kubernetes: str) -> str:
-    """The version of control groups that a machine for a Kubernetes release, such as v1.20.2, boots with."""
-    return "v2" if release(kubernetes) >= FIRST_ON_CGROUP_V2 else "v1"
+def command_line(cgroups: str) -> str:
+    """The kernel's command line for machines with this version of control groups, v1 or v2."""
+    return KERNEL if cgroups == "v2" else f"{KERNEL} {CGROUP_V1}"
 
 
-def command_line(kubernetes: str) -> str:
-    """The kernel's command line for a Kubernetes release."""
-    return KERNEL if cgroups(kubernetes) == "v2" else f"{KERNEL} {CGROUP_V1}"
-
-
-def entry(cache: Cache, provision: Path, kubernetes: str, payload: Path | None) -> Entry:
-    """Where the box for these scripts, this release and this payload (its folder in the cache) lies."""
+def entry(cache: Cache, provision: Path, cgroups: str, payload: Path | None) -> Entry:
+    """Where the box for these scripts, control groups and this payload (its folder in the cache) lies."""
     wanted = dict(inputs(provision, BUILDER))
-    wanted["kernel"] = command_line(kubernetes)
+    wanted["kernel"] = command_line(cgroups)
     wanted["payload"] = payload.name if payload is not None else ""
     return cache.entry("box", "libvirt", wanted)
 
@@ -91,21 +85,22 @@ def build(
     provision: Path,
     sink: LineSink,
     *,
-    kubernetes: str,
+    cgroups: str,
     payload: Path | None = None,
     refresh: bool = False,
 ) -> Box:
     """The box, built when it is not in the cache. Needs root (the owners of its files).
 
-    ``payload`` is the cache's entry of Kubernetes' programs and images, which the machines find in /opt/payload; None
-    for machines that never go beyond the load balancer.
+    ``cgroups`` is the version of control groups that its kernel boots with, v1 or v2; ``payload`` is the cache's entry
+    of Kubernetes' programs and images, which the machines find in /opt/payload; None for machines that never go beyond
+    the load balancer.
     """
-    wanted = entry(cache, provision, kubernetes, payload)
+    wanted = entry(cache, provision, cgroups, payload)
     if os.geteuid() != 0 and not wanted.ready:
         raise LabError("building the box needs root", "run the command as root, or name a public box in machine.box")
     space = SPACE + (PAYLOAD_SPACE if payload is not None else 0)
     path = wanted.build(
-        lambda folder: _make(folder, wanted, provision, sink, command_line(kubernetes), payload), refresh, space, sink
+        lambda folder: _make(folder, wanted, provision, sink, command_line(cgroups), payload), refresh, space, sink
     )
     return Box(
         name=box_name(wanted),

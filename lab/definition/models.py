@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from lab.definition.fields import flag, ipv4_address, ipv4_network, seconds, text, whole
+from lab.kubernetes.release import DEFAULT
 from lab.model.functions import ROLES, Functions
 
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -258,8 +259,8 @@ class Audit(Section):
 class Kubernetes(Section):
     """Which Kubernetes."""
 
-    version: Annotated[str, text(r"v[0-9]+\.[0-9]+\.[0-9]+", "a release such as v1.20.2", 20)] = Field(
-        default="v1.20.2", description="the release, with its v"
+    version: Annotated[str, text(r"v[0-9]+\.[0-9]+\.[0-9]+", f"a release such as {DEFAULT.version}", 20)] = Field(
+        default=DEFAULT.version, description="the release, with its v"
     )
     source: Literal["auto", "debian", "upstream", "bundle"] = Field(
         default="auto", description="where programs and images come from; auto: the first that works"

@@ -198,6 +198,8 @@ V1_20_2 = Release(
 #: The table, the oldest first.
 RELEASES: Mapping[str, Release] = {row.version: row for row in (V1_20_2,)}
 
+OLDEST = V1_20_2
+
 #: What a definition gets that names none.
 DEFAULT = V1_20_2
 

@@ -27,7 +27,7 @@ class Payload(Protocol):
 
     @property
     def version(self) -> str:
-        """The version of Kubernetes that it has ("v1.20.2")."""
+        """The version of Kubernetes that it has, with its v."""
 
     def available(self) -> Availability:
         """Can it be used here? Looks at this host only, downloads nothing."""

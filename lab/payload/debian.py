@@ -1,4 +1,4 @@
-"""The source "debian": Kubernetes v1.20.2 compiled on this host from Debian 12's source package."""
+"""The source "debian": Kubernetes compiled on this host from Debian 12's source package."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from lab.box.components import digest
 from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.sources import AptError, configured
+from lab.kubernetes.release import ON_MACHINES, Release, newest
 from lab.payload import archive, images, programs
 from lab.payload.base import Availability
 
 HERE = Path(__file__).parent
+
+#: The only release that Debian has the whole tree of.
+RELEASE = newest("debian")
 
 #: The small stand-in for crictl, which Debian has not.
 CRICTL = HERE.parent.parent / "provision/kubernetes/crictl"
@@ -29,7 +33,12 @@ class DebianPayload:
     """Kubernetes from Debian 12. Takes minutes once; the programs and the images are two entries of the cache."""
 
     name: str = "debian"
-    version: str = programs.VERSION
+    release: Release = RELEASE
+
+    @property
+    def version(self) -> str:
+        """The release's version."""
+        return self.release.version
 
     def available(self) -> Availability:
         """Needs mmdebstrap, which brings the compiler, and a configured source of Debian 12."""
@@ -50,9 +59,13 @@ class DebianPayload:
     def tree(self, cache: Cache) -> Entry:
         """Where the payload lies in the cache."""
         files = [HERE / name for name in ("debian.py", "images.py", "archive.py")]
-        return cache.entry(
-            "payload", self.name, {"programs": self.binaries(cache).key, "builder": digest(*files, CRICTL)}
-        )
+        files += [CRICTL] if self.release.crictl else []
+        inputs = {
+            "programs": self.binaries(cache).key,
+            "builder": digest(*files),
+            "images": " ".join(self.release.images),
+        }
+        return cache.entry("payload", self.name, inputs)
 
     def space(self, cache: Cache, refresh: bool = False) -> int:
         """Less when the programs are compiled already."""
@@ -62,17 +75,25 @@ class DebianPayload:
     def binaries(self, cache: Cache) -> Entry:
         """Where the compiled programs lie in the cache."""
         files = [HERE / name for name in ("programs.py", "toolchain.py", "toolchain.sh", programs.PAUSE.name)]
-        inputs = {"version": self.version, "builder": digest(*files), "machine": os.uname().machine}
+        inputs = {
+            "version": self.version,
+            "programs": " ".join(programs.PROGRAMS),
+            "builder": digest(*files),
+            "machine": os.uname().machine,
+        }
         return cache.entry("programs", "kubernetes", inputs)
 
     def _make(self, folder: Path, cache: Cache, sink: LineSink, refresh: bool) -> Mapping[str, object]:
         compiled = self.binaries(cache)
-        binaries = compiled.build(lambda target: programs.build(target, sink), refresh, programs.SPACE, sink)
+        binaries = compiled.build(
+            lambda target: programs.build(self.version, target, sink), refresh, programs.SPACE, sink
+        )
         (folder / "bin").mkdir()
-        for name in programs.ON_MACHINES:
+        for name in ON_MACHINES:
             os.link(binaries / name, folder / "bin" / name)
-        shutil.copy(CRICTL, folder / "bin/crictl")
-        (folder / "bin/crictl").chmod(0o755)
+        if self.release.crictl:
+            shutil.copy(CRICTL, folder / "bin/crictl")
+            (folder / "bin/crictl").chmod(0o755)
         (folder / "images").mkdir()
-        packages = images.build(folder / "images", binaries, sink)
+        packages = images.build(self.release, folder / "images", binaries, sink)
         return {**compiled.manifest["versions"], "packages": packages}

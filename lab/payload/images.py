@@ -1,4 +1,4 @@
-"""The images that kubeadm v1.20.2 asks for (`kubeadm config images list`), of our programs and Debian's packages."""
+"""The images that kubeadm asks for (`kubeadm config images list`), of our programs and Debian's packages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from lab.cache import remove
 from lab.command import LineSink, run
 from lab.debian.rootfs import mmdebstrap
 from lab.errors import LabError
+from lab.kubernetes.release import Release
 from lab.payload import archive, programs
 from lab.payload.archive import Image, Link
-
-#: Where kubeadm of that time looks for its images.
-REGISTRY = "k8s.gcr.io"
 
 #: Debian's packages whose files go into images (their dependencies come with them, nothing of it is installed).
 PACKAGES = ("iptables", "conntrack", "ipset", "iproute2", "kmod", "etcd-server", "etcd-client", "busybox-static")
@@ -125,17 +123,16 @@ def _interpreter(program: Path) -> str:
     return match[1].decode()
 
 
-def kubernetes_images(binaries: Path, packages: Packages) -> list[Image]:
+def kubernetes_images(release: Release, binaries: Path, packages: Packages) -> list[Image]:
     """All images of the payload, for the programs in ``binaries``."""
-    version = programs.VERSION
     images = [
-        Image(f"{REGISTRY}/{name}:{version}", {**BASE, f"/usr/local/bin/{name}": binaries / name})
+        Image(release.image(name), {**BASE, f"/usr/local/bin/{name}": binaries / name})
         for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     ]
-    images.append(Image(f"{REGISTRY}/kube-proxy:{version}", proxy_tree(binaries, packages)))
+    images.append(Image(release.image("kube-proxy"), proxy_tree(binaries, packages)))
     etcd = packages.programs(("etcd", "etcdctl"), "/usr/local/bin")
-    images.append(Image(f"{REGISTRY}/etcd:3.4.13-0", {**BASE, **etcd}))
-    images.append(Image(f"{REGISTRY}/pause:3.2", {"/pause": binaries / programs.PAUSE.stem}, entrypoint=("/pause",)))
+    images.append(Image(release.image("etcd"), {**BASE, **etcd}))
+    images.append(Image(release.image("pause"), {"/pause": binaries / programs.PAUSE.stem}, entrypoint=("/pause",)))
     images.append(Image(WORKLOAD, busybox_tree(packages.find("busybox")), command=("sh",)))
     return images
 
@@ -161,7 +158,7 @@ def busybox_tree(busybox: Path) -> dict[str, Path | str | Link]:
     return tree | {f"/bin/{name}": Link("busybox") for name in applets if name != "busybox"}
 
 
-def build(folder: Path, binaries: Path, sink: LineSink) -> dict[str, str]:
+def build(release: Release, folder: Path, binaries: Path, sink: LineSink) -> dict[str, str]:
     """Write the archive of every image into ``folder``; returns the versions of the Debian packages inside."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".images-") as temporary:
         work = Path(temporary)
@@ -172,7 +169,7 @@ def build(folder: Path, binaries: Path, sink: LineSink) -> dict[str, str]:
         mmdebstrap(work / "packages", PACKAGES, sink, variant="extract", script=hook)
         packages = Packages(work / "packages")
         machine = os.uname().machine
-        for image in kubernetes_images(binaries, packages):
+        for image in kubernetes_images(release, binaries, packages):
             sink(f"image {image.name}")
             archive.write(image, folder, machine)
         versions = offered((work / "versions").read_text())

@@ -13,23 +13,16 @@ from lab.command import LineSink
 from lab.debian.apt import Client
 from lab.debian.sources import AptError, configured
 from lab.errors import LabError
+from lab.kubernetes.release import IN_IMAGES, ON_MACHINES
 from lab.payload.toolchain import GO_SOURCES, WORK, Toolchain
 
 #: What is built. Debian's packages of this source hold kubectl only (and collide with other packagers' kubectl).
-ON_MACHINES = ("kubeadm", "kubelet", "kubectl")
-IN_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 PROGRAMS = ON_MACHINES + IN_IMAGES
 
 #: What holds a pod's namespaces open: a program of our own, for the image of that name.
 PAUSE = Path(__file__).with_name("pause.go")
 
 PACKAGE = "kubernetes"
-
-#: The only version that Debian 12 has the whole tree of.
-VERSION = "v1.20.2"
-
-#: Debian's version says 1.20.5 and holds 1.20.2.
-DEBIAN_VERSION = re.compile(r"(?:\+really|^)1\.20\.2-")
 
 #: The vendored reflect2 1.0.1 panics under Go ≥ 1.18 (modern-go/reflect2#28); Debian packages 1.0.2.
 REFLECT2 = Path("github.com/modern-go/reflect2")
@@ -47,19 +40,21 @@ PACKAGES_COMPILED = 2300
 TREE = Path("go/src/k8s.io/kubernetes")
 
 
-def build(folder: Path, sink: LineSink) -> Mapping[str, object]:
-    """Fetch, unpack, repair and compile; leaves PROGRAMS and pause in ``folder`` and nothing else. Returns versions.
+def build(version: str, folder: Path, sink: LineSink) -> Mapping[str, object]:
+    """Fetch, unpack, repair and compile a release; leaves PROGRAMS and pause in ``folder`` and nothing else.
+
+    Returns versions.
 
     Raises AptError when no configured source offers the package, CommandError when a step fails.
     """
     work, root = folder / "work", folder / "toolchain"
     work.mkdir()
     toolchain = Toolchain.unpack(root, work, sink)
-    debian_version = _fetch(toolchain, sink)
+    debian_version = _fetch(version, toolchain, sink)
     repair_reflect2(work / TREE, toolchain.host(GO_SOURCES / REFLECT2))
     _generate_openapi(toolchain, sink)
     sink(f"compile {', '.join(PROGRAMS)}")
-    flags = ["-trimpath", "-ldflags", linker_flags(VERSION)]
+    flags = ["-trimpath", "-ldflags", linker_flags(version)]
     packages = [f"k8s.io/kubernetes/cmd/{name}" for name in PROGRAMS]
     _go(toolchain, counted(sink), "build", "-v", *flags, "-o", f"{WORK}/bin/", *packages)
     shutil.copy(PAUSE, work)
@@ -69,26 +64,32 @@ def build(folder: Path, sink: LineSink) -> Mapping[str, object]:
         raise LabError(f"go build ended well but left no {', '.join(absent)}")
     for name in compiled:
         (work / "bin" / name).rename(folder / name)
-    versions = {"kubernetes": VERSION, "source": debian_version, "go": toolchain.go_version}
+    versions = {"kubernetes": version, "source": debian_version, "go": toolchain.go_version}
     sink("remove compiler, source tree and the compiler's cache")
     remove(work)
     remove(root)
     return versions
 
 
-def _fetch(toolchain: Toolchain, sink: LineSink) -> str:
+def holds(version: str) -> re.Pattern[str]:
+    """What Debian calls the sources of a release: its own version may say 1.20.5 where the tree is 1.20.2's."""
+    return re.compile(rf"(?:\+really|^){re.escape(version.removeprefix('v'))}-")
+
+
+def _fetch(version: str, toolchain: Toolchain, sink: LineSink) -> str:
     """Download and unpack the source package with Debian's patches applied (one of them mends CVE-2021-25743)."""
     sink("fetch the kubernetes source package")
     apt = toolchain.work / "apt"
     client = Client(apt, configured(), "deb-src", sink)
     update = client.update()
     offered = client.source_versions(PACKAGE)
-    versions = [version for version in offered if DEBIAN_VERSION.search(version)]
+    plain = version.removeprefix("v")
+    versions = [one for one in offered if holds(version).search(one)]
     if not versions:
         seen = f"it offers {', '.join(offered)}" if offered else "it offers no source package of that name"
         said = f"\n{update.tail()}" if not update.ok or "W:" in update.stderr else ""
         raise AptError(
-            f"the machine's configured Debian mirror does not offer the source of kubernetes 1.20.2 ({seen}){said}",
+            f"the machine's configured Debian mirror does not offer the source of kubernetes {plain} ({seen}){said}",
             "check that the mirror is reachable and carries source packages of Debian 12 (apt-get update)",
         )
     dsc = client.fetch_source(PACKAGE, versions[0], apt)

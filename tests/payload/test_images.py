@@ -14,6 +14,7 @@ import needs
 import pytest
 
 from lab.errors import LabError
+from lab.kubernetes.release import V1_20_2
 from lab.payload import archive, images
 from lab.payload.archive import Image, Link
 from lab.payload.images import Packages, library_paths, offered, proxy_tree, versions_script
@@ -228,7 +229,7 @@ def test_kube_proxy_without_xtables_modules_is_refused(tmp_path: Path) -> None:
 
 def test_the_images_are_those_that_kubeadm_asks_for(tmp_path: Path) -> None:
     """The list is that of `kubeadm config images list --kubernetes-version v1.20.2`, without CoreDNS."""
-    built = images.kubernetes_images(tmp_path, unpacked(tmp_path))
+    built = images.kubernetes_images(V1_20_2, tmp_path, unpacked(tmp_path))
     assert {image.name for image in built} == {
         "k8s.gcr.io/kube-apiserver:v1.20.2",
         "k8s.gcr.io/kube-controller-manager:v1.20.2",
@@ -238,6 +239,7 @@ def test_the_images_are_those_that_kubeadm_asks_for(tmp_path: Path) -> None:
         "k8s.gcr.io/etcd:3.4.13-0",
         images.WORKLOAD,
     }
+    assert {image.name for image in built} == {*V1_20_2.images, images.WORKLOAD}
     assert len({image.file_name for image in built}) == len(built)
 
 

@@ -7,38 +7,26 @@ from urllib.parse import urlsplit
 
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
-
-#: The release that Debian 12's source package holds (its own version: 1.20.5+really1.20.2).
-DEBIAN_VERSION = "v1.20.2"
-
-#: The oldest release whose kubeadm reads the configuration that the lab writes (v1beta2 with these features).
-OLDEST = (1, 20)
-
-#: Kubernetes before v1.25 is proven on control groups v1 only, later ones want v2 (kubernetes.io, "About cgroup v2").
-FIRST_ON_CGROUP_V2 = (1, 25)
+from lab.kubernetes.release import OLDEST, newest, release
 
 #: Seconds of silence that a `kubectl logs -f` or a watch survives easily; below it users complain (kubernetes#94301).
 QUIET_STREAM = 600.0
-
-
-def release(version: str) -> tuple[int, int]:
-    """Major and minor number of a release such as v1.20.2."""
-    major, minor = version.removeprefix("v").split(".")[:2]
-    return int(major), int(minor)
 
 
 def version(definition: Definition) -> Iterator[Problem]:
     """The release exists in the source that is asked for."""
     kubernetes = definition.kubernetes
     path = "kubernetes.version"
-    if release(kubernetes.version) < OLDEST:
-        yield Problem(path, f"{kubernetes.version} is older than anything the lab was made for", "v1.20.0 or later")
-    elif kubernetes.version != DEBIAN_VERSION and kubernetes.source == "debian":
+    wanted, debians = release(kubernetes.version), newest("debian").version
+    if wanted.minor < OLDEST.minor:
+        right = "v{}.{}.0 or later".format(*OLDEST.minor)
+        yield Problem(path, f"{kubernetes.version} is older than anything the lab was made for", right)
+    elif "debian" not in wanted.sources and kubernetes.source == "debian":
         wrong = f"source debian has no {kubernetes.version}"
-        yield Problem(path, wrong, f"{DEBIAN_VERSION}, or another source", also=("kubernetes.source",))
-    elif kubernetes.version != DEBIAN_VERSION and kubernetes.source == "auto":
+        yield Problem(path, wrong, f"{debians}, or another source", also=("kubernetes.source",))
+    elif "debian" not in wanted.sources and kubernetes.source == "auto":
         wrong = f"source debian has no {kubernetes.version}: it takes one of the other sources"
-        yield Problem(path, wrong, DEBIAN_VERSION, Severity.WARNING, also=("kubernetes.source",))
+        yield Problem(path, wrong, debians, Severity.WARNING, also=("kubernetes.source",))
 
 
 def streams(definition: Definition) -> Iterator[Problem]:
@@ -90,7 +78,7 @@ def box(definition: Definition) -> Iterator[Problem]:
     if definition.provider == "lxc":
         wrong = "containers start from a box that is built locally"
         yield Problem("machine.box.name", wrong, "no name, or provider: libvirt", also=("provider",))
-    elif release(definition.kubernetes.version) < FIRST_ON_CGROUP_V2:
+    elif release(definition.kubernetes.version).cgroups == "v1":
         wrong = (
             f"Kubernetes {definition.kubernetes.version} needs a kernel that boots with control groups v1, "
             "as the lab's own box does; most public ones boot with v2"
