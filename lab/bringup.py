@@ -9,9 +9,11 @@ from pathlib import Path
 
 from lab.cache import Cache, CacheError, check_around
 from lab.cluster.status import Status
+from lab.command import Note
 from lab.context import Lab, allocations, assemble
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
+from lab.faults.ledger import Ledger, heal_machines, heal_open
 from lab.health import settle
 from lab.model.operations import Operation, Replace, operations
 from lab.patience import patience
@@ -35,10 +37,8 @@ class Bringup:
     """One run of ``up``. ``text`` is what ``definition`` was read from; ``wanted`` is the provider asked for: auto, lxc
     or libvirt.
 
-    ``heal`` ends the faults that an interrupted verification left open; it is called with False once the machines run,
-    and with True once the lab is healthy. ``lost`` is called with the names of machines that are no more, before others
-    are made in their place: what was open on them went with them. ``start_again`` gives up a cluster that was once
-    whole and lost its quorum. ``watch`` watches the VIP while a load balancer that is in use changes.
+    ``start_again`` gives up a cluster that was once whole and lost its quorum. ``watch`` watches the VIP while a load
+    balancer that is in use changes.
     """
 
     definition: Definition
@@ -48,8 +48,6 @@ class Bringup:
     stage: Stage
     timeline: Timeline
     refresh: bool = False
-    heal: Callable[[Lab, bool], object] = lambda lab, settled: None
-    lost: Callable[[Lab, Sequence[str]], object] = lambda lab, nodes: None
     start_again: bool = False
     watch: Callable[[Lab, Change], AbstractContextManager[object]] = lambda lab, planned: nullcontext()
 
@@ -60,7 +58,7 @@ class Bringup:
         done = self._render(site)
         lab = assemble(self.definition, self.state, site)
         done += self._boot(lab)
-        self.heal(lab, False)
+        heal_machines(lab, self.timeline.line)  # with a fault that was left open it may never be healthy
         stage = max(self.stage, self.state.stage or self.stage, key=lambda stage: stage.order)
         self.state.write("stage", stage)
         if stage is Stage.MACHINES:
@@ -69,7 +67,7 @@ class Bringup:
         done += self._provision(lab, stage)
         self._keep_definition()
         status = settle(lab, self.timeline)
-        self.heal(lab, True)
+        heal_open(lab, self.timeline.line)
         return lab, status, done
 
     def _site(self) -> Site:
@@ -159,7 +157,10 @@ class Bringup:
         states = lab.provider.states()
         absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
         gone = [name for name, state in states.items() if state is MachineState.ABSENT]
-        self.lost(lab, [one.node for one in due(self.state, self.definition, gone) if isinstance(one, Replace)])
+        for went in Ledger.of(lab.state).forget(
+            [one.node for one in due(self.state, self.definition, gone) if isinstance(one, Replace)]
+        ):
+            self.timeline.line(Note(f"{went}, left open by an earlier command, went with its machine"))
         if self.state.ssh_config.is_file():
             for name in absent:  # a connection to a machine that is gone must not be taken for one to the next
                 lab.channel.forget(name)

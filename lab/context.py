@@ -11,6 +11,7 @@ from lab.cluster.status import Status, fold
 from lab.command import CommandTimeout, Result
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
+from lab.faults.ledger import still_open
 from lab.identity import Identity
 from lab.machine import Channel, Machine
 from lab.model.allocations import Allocations, allocate
@@ -21,7 +22,6 @@ from lab.providers.base import MachineState, Provider
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import Node, Topology, derive
-from lab.verify.ledger import still_open
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from lab.cluster.status import Status
 from lab.context import Lab
 from lab.errors import LabError, UsageError
+from lab.faults.ledger import heal_machines, heal_open
 from lab.health import RESUME_SECONDS, settle
 from lab.interrupts import Open, held, unbroken
 from lab.machine import Machine
@@ -17,8 +18,6 @@ from lab.providers.libvirt import clocks
 from lab.reach import wait_reachable
 from lab.stage import Stage
 from lab.timeline import Timeline
-
-Heal = Callable[[bool], object]
 
 
 def halt(lab: Lab, timeline: Timeline) -> list[str]:
@@ -33,11 +32,10 @@ def halt(lab: Lab, timeline: Timeline) -> list[str]:
     return on
 
 
-def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> tuple[Status, list[str]]:
+def resume(lab: Lab, timeline: Timeline) -> tuple[Status, list[str]]:
     """Switch on what is off, let go on what is paused, and wait until healthy; returns what was switched on.
 
-    ``heal`` ends the faults that an interrupted verification left open: as in Bringup, it is called with False once the
-    machines run (with such a fault the lab may never be healthy), and with True once the lab is healthy.
+    Faults that an interrupted verification left open are healed first: with one the lab may never be healthy.
     """
     with timeline.phase("network"):
         lab.provider.prepare(timeline.line)
@@ -53,12 +51,12 @@ def resume(lab: Lab, timeline: Timeline, heal: Heal = lambda settled: None) -> t
         lab.state.write("ssh_config", lab.provider.ssh_config(), 0o600)
         wait_reachable(lab.machines.values(), lab.provider.states)
         step_clocks(lab, states, timeline)
-    heal(False)
+    heal_machines(lab, timeline.line)
     stage = lab.state.stage or Stage.MACHINES
     if stage is Stage.MACHINES:
         return lab.status(), [*paused, *off]
     status = settle(lab, timeline, RESUME_SECONDS)
-    heal(True)
+    heal_open(lab, timeline.line)
     return status, [*paused, *off]
 
 

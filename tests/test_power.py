@@ -6,10 +6,10 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faking import Fake
 from interrupting import answered
 from listening import Deaf
 
@@ -17,6 +17,11 @@ from lab import bringup, power
 from lab.bringup import Bringup
 from lab.context import Lab
 from lab.definition import parse
+from lab.faults import hands
+from lab.faults.hands import MachineHands
+from lab.faults.kinds import KINDS
+from lab.faults.ledger import Ledger
+from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.machine import Channel
 from lab.plan.site import Site
@@ -25,7 +30,6 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import derive
-from lab.verify import faults
 
 PAUSED, SAVED, RUNNING, STOPPED = (
     MachineState.PAUSED,
@@ -91,7 +95,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         for module in (power, bringup):
             monkeypatch.setattr(module, "wait_reachable", note("reach"))
         monkeypatch.setattr("lab.providers.libvirt.clocks.step", note("step"))
-        monkeypatch.setattr(faults, "reachable", lambda view, node: provider.done.append(f"reach {node}"))
+        monkeypatch.setattr(hands, "reachable", lambda machine: provider.done.append(f"reach {machine.name}"))
         return Lab(definition, derive(definition, ""), State(identity), provider, Site(identity, "fake")), provider  # type: ignore[arg-type]
 
     return made
@@ -121,8 +125,12 @@ def test_an_open_fault_is_healed_before_the_lab_must_be_well(make: Make, monkeyp
     lab, provider = make({"w1": STOPPED})
     lab.state.write("stage", Stage.WORKERS)
     monkeypatch.setattr(power, "settle", lambda *_: provider.done.append("settle"))
-    power.resume(lab, Timeline(Deaf()), lambda settled: provider.done.append(f"heal {settled}"))
-    assert provider.done[-3:] == ["heal False", "settle", "heal True"]
+    for kind in ("haproxy-stop", "test-pods"):
+        monkeypatch.setitem(KINDS, kind, KINDS[kind])
+        Ledger.of(lab.state).open(Fault(kind, ("m1",)))
+        Fake(seen=lambda kind=kind: provider.done.append(f"heal {kind}")).take_the_place_of(kind)  # type: ignore[misc]
+    power.resume(lab, Timeline(Deaf()))
+    assert provider.done[-3:] == ["heal haproxy-stop", "settle", "heal test-pods"]
 
 
 def test_a_machine_that_stands_still_is_halted_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +153,7 @@ def test_containers_have_the_hosts_clock(make: Make, monkeypatch: pytest.MonkeyP
     lab, provider = make({"m1": PAUSED}, capabilities=frozenset({Capability.PAUSE}))
     resumed(lab, monkeypatch)
     power.switch(lab, "m1", True, Timeline(Deaf()))
-    faults.make("pause", "m1").heal(SimpleNamespace(provider=provider, machines=lab.machines))  # type: ignore[arg-type]
+    KINDS["pause"].heal(MachineHands(lab), Fault("pause", ("m1",)))
     assert provider.done.count("unpause m1") == 3
     assert not [line for line in provider.done if line.startswith("step")]
 
@@ -173,7 +181,7 @@ def test_up_steps_them_too(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_healed_pause_steps_the_clock(make: Make) -> None:
     lab, provider = make({})
-    faults.make("pause", "m2").heal(SimpleNamespace(provider=provider, machines=lab.machines))  # type: ignore[arg-type]
+    KINDS["pause"].heal(MachineHands(lab), Fault("pause", ("m2",)))
     assert provider.done[:3] == ["unpause m2", "reach m2", "step m2"]
 
 

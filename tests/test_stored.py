@@ -16,7 +16,6 @@ from lab.definition import Definition, load, parse
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.model.allocations import allocate
-from lab.operations import healing
 from lab.plan.site import Site
 from lab.plan.write import RECORD
 from lab.state import ALLOCATIONS, State
@@ -63,7 +62,6 @@ class Work:
         monkeypatch.setattr(plan, "FOLDER", folder)
         monkeypatch.setattr(up, "scope_of", scope_of)
         monkeypatch.setattr(up, "refuse", lambda _: None)
-        monkeypatch.setattr(healing, "view", lambda _: SimpleNamespace(state=folder))
         monkeypatch.setattr(bringup, "make_site", make_site)
         monkeypatch.setattr(Bringup, "_stands_well", lambda *_: True)
         monkeypatch.setattr(Bringup, "_boot", boot)

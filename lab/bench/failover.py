@@ -11,15 +11,17 @@ from lab.command import LineSink
 from lab.context import Lab, allocations
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.defaults import priorities
+from lab.faults.kind import Situation
+from lab.faults.kinds import kind_of
+from lab.faults.ledger import still_open
 from lab.interrupts import held, unbroken
 from lab.model.functions import Function
-from lab.plan.promises import Fault, promise, shown
+from lab.oracle.failover import shown
 from lab.provisioning import Work, balance, rendered
 from lab.provisioning.admission import refuse_silent
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.verify.cases import named
-from lab.verify.ledger import still_open
 from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
@@ -28,7 +30,7 @@ from lab.verify.watch import watching
 from lab.waiting import wait_for
 
 #: What is compared: the three ways in which a haproxy can be gone.
-FAULTS = (Fault.STOP, Fault.KILL, Fault.CRASH)
+FAULTS = ("haproxy-stop", "haproxy-kill", "haproxy-crash")
 
 #: Seconds until the best master holds the VIP under new settings: the slowest definition checks every three seconds.
 SETTLE_SECONDS = 90.0
@@ -80,16 +82,17 @@ class FailoverBench:
             self._apply(topology)
         view = self._view(topology)
         for fault in FAULTS:
-            with self.timeline.phase(f"{name}: {fault.value}"):
-                done = run_cases(named([fault.value]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
+            with self.timeline.phase(f"{name}: {fault}"):
+                done = run_cases(named([fault]), view, self.sink, new_folder(view, "bench-round"), rounds=rounds)
             seen = [check.values for case in done.cases for check in case.verdicts if "outage_s" in check.values]
             spread = collect({"outage": values["outage_s"]} for values in seen).get("outage")
-            promised = shown(promise(topology, fault, cluster=self.lab.kubernetes).outage)
-            yield Row(name, fault.value, promised, spread, tuple(str(case.outcome) for case in done.cases))
+            promise = kind_of(fault).promise
+            promised = shown(promise(Situation(topology, self.lab.kubernetes)).outage) if promise else ""
+            yield Row(name, fault, promised, spread, tuple(str(case.outcome) for case in done.cases))
 
     def _view(self, topology: Topology) -> LabView:
         lab, pace = self.lab, pace_of(self.lab.site.driver)
-        return LabView(topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace)
+        return LabView(topology, lab.machines, lab.provider, lab.state, lab.kubernetes, pace)
 
     def _seen(self) -> dict[str, Observation]:
         """What the machines say, the masters' load balancers among it. Raises LabError where a master says nothing."""

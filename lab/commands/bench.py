@@ -18,9 +18,9 @@ from lab.cli import options
 from lab.context import find
 from lab.definition import load, parse, written
 from lab.errors import UsageError
+from lab.faults.ledger import heal_open
 from lab.identity import Identity
 from lab.operations.changing import alone_with, changing
-from lab.operations.healing import heal
 from lab.operations.removal import remove
 from lab.project import FOLDER, definition_file
 from lab.requirements.examination import refuse
@@ -99,7 +99,7 @@ def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) 
             console.Progress(f"bench failover: {rounds} rounds of each") as progress,
         ):
             timeline = Timeline(progress)
-            heal(lab, True, timeline.line)
+            heal_open(lab, timeline.line)
             with closing(FailoverBench(lab, compared, timeline, timeline.line).run(rounds)) as measured:
                 for row in measured:
                     rows.append(row)  # noqa: PERF402 — an interrupt must leave the finished ones

@@ -11,7 +11,6 @@ from lab.context import Lab, open_lab
 from lab.errors import UsageError
 from lab.operations import snapshots
 from lab.operations.changing import alone_with
-from lab.operations.healing import heal
 from lab.power import halt as halt_lab
 from lab.power import resume as resume_lab
 from lab.power import switch
@@ -33,7 +32,7 @@ def resume(name: str, definition: str) -> None:
     """Switch the whole lab on and wait until it is healthy."""
     with _alone(name, definition) as lab, console.Progress(f"lab {lab.identity.name}: resume") as progress:
         timeline = Timeline(progress)
-        status, started = resume_lab(lab, timeline, lambda settled: heal(lab, settled, console.say))
+        status, started = resume_lab(lab, timeline)
     console.table(f"Lab {lab.identity.name} ({lab.provider.name})", *machines_table(status))
     console.say("")
     console.say(f"healthy; {len(started)} machines switched on; {timeline.elapsed:.1f} s", "green bold")

@@ -11,7 +11,6 @@ from lab.cli.tables import machines_table, phases_table
 from lab.definition import parse, written
 from lab.identity import Identity
 from lab.operations.changing import changing
-from lab.operations.healing import forget, heal
 from lab.operations.verification import view
 from lab.plan.show import follows, risks
 from lab.project import FOLDER, definition_file
@@ -49,8 +48,6 @@ def run(
             stage,
             timeline,
             refresh,
-            lambda lab, settled: heal(lab, settled, console.say),
-            lambda lab, nodes: forget(lab, nodes, console.say),
             start_again,
             watch=lambda lab, planned: watching(view(lab), planned, timeline.line),
         )

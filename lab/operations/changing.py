@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from lab.command import LineSink
 from lab.context import Lab, open_lab
+from lab.faults.ledger import still_open
 from lab.state import State
-from lab.verify.ledger import still_open
 
 
 @contextmanager

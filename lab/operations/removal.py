@@ -12,13 +12,13 @@ from lab.command import LineSink
 from lab.context import allocations
 from lab.definition import Definition, load
 from lab.errors import LabError
+from lab.faults.ledger import still_open
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.remains import Remains
 from lab.state import ALLOCATIONS, MovedError, State, delete
 from lab.topology import Topology, derive
 from lab.usage import forget
-from lab.verify.ledger import still_open
 
 Found = TypeVar("Found")
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from lab.command import LineSink
 from lab.context import Lab
+from lab.faults.ledger import heal_machines, heal_open
 from lab.health import RESUME_SECONDS, settle
 from lab.machine import Machine
-from lab.operations.healing import heal
 from lab.power import clocks_held, snapshots
 from lab.providers.base import Kept, Snapshots
 from lab.providers.libvirt import clocks
@@ -28,7 +28,7 @@ def taken(lab: Lab, node: str) -> Sequence[Kept]:
 def take(lab: Lab, label: str, node: str, timeline: Timeline) -> None:
     """Keep the whole lab, or one machine, memory and disks; returns once the lab is well again."""
     keeper, stopped = _concerned(lab, node)
-    heal(lab, True, timeline.line)  # a snapshot would keep the fault
+    heal_open(lab, timeline.line)  # a snapshot would keep the fault
     with clocks_held(stopped):
         with timeline.phase("snapshot", node):
             keeper.snapshot(label, node, timeline.line)
@@ -68,7 +68,7 @@ def _step_clocks(lab: Lab, stood: Sequence[Machine], timeline: Timeline) -> None
 
 def _settle(lab: Lab, timeline: Timeline) -> None:
     """Only with right clocks may the lab be asked how it is, and only without a fault may it be well."""
-    heal(lab, False, timeline.line)
+    heal_machines(lab, timeline.line)
     if lab.state.stage not in (None, Stage.MACHINES):
         settle(lab, timeline, RESUME_SECONDS)
-        heal(lab, True, timeline.line)
+        heal_open(lab, timeline.line)

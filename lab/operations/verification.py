@@ -10,7 +10,7 @@ from lab.verify.view import LabView
 
 def view(lab: Lab) -> LabView:
     """The lab as the cases see it."""
-    return LabView(lab.topology, lab.machines, lab.provider, lab.state.folder, lab.kubernetes, pace_of(lab.site.driver))
+    return LabView(lab.topology, lab.machines, lab.provider, lab.state, lab.kubernetes, pace_of(lab.site.driver))
 
 
 def doubt(lab: Lab) -> str:

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lab.definition.models import Keepalived
+from lab.oracle.failover import GRAIN, Span, shown
 from lab.plan.election import Router, router_of
-from lab.plan.promises import GRAIN, Span, shown
 from lab.topology import Topology
 
 #: Seconds at most from a keepalived's goodbye until it listens again. Its end alone takes one (measured: 1.03 to 1.05),

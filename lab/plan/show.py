@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from lab.definition.driver import followed, unkept
 from lab.definition.problem import Problem, Severity
 from lab.definition.rules import check
-from lab.plan.promises import promises, shown
+from lab.faults.kind import Situation
+from lab.faults.kinds import KINDS
+from lab.oracle.failover import shown
 from lab.plan.site import Site
 from lab.plan.steps import steps_of
 from lab.topology import Topology
@@ -67,14 +69,15 @@ def _promises(topology: Topology) -> Table:
     words = {True: "moves", False: "stays", None: "may move"}
     rows = tuple(
         (
-            made.fault.value,
+            kind.name,
             words[made.moves],
             shown(made.outage) if made.survived else "not survived",
             shown(made.back) if made.back else "–",
             shown(made.failback) if made.failback else "not promised" if made.survived else "–",
             made.reason,
         )
-        for made in promises(topology)
+        for kind in KINDS.values()
+        if kind.on_holder and kind.promise is not None and (made := kind.promise(Situation(topology)))
     )
     heads = ("fault on the holder", "VIP", "outage", "VIP back after the heal", "outage after the heal", "because")
     return Table(heads, rows)

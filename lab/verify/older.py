@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.plan.promises import GRAIN
+from lab.oracle.failover import GRAIN
 from lab.verify.records import Part
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from lab.command import Stream
 from lab.errors import LabError
-from lab.verify import clock, programs
+from lab.machines import programs
+from lab.verify import clock
 from lab.verify.history import History
 from lab.verify.records import Clock, Note
 from lab.verify.view import LabView

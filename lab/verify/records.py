@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.faults.spec import Fault
+from lab.oracle.failover import Promise
 from lab.verify.pace import NATIVE, Pace
 
 #: The form of histories that this program writes. Those from before forms were counted (0) are read too.
@@ -72,6 +73,25 @@ class Promised:
     transient: bool = False
     lost: float = 0.0
     failback: float | None = None
+
+    @classmethod
+    def of(cls, promise: Promise) -> Promised:
+        """What of a promise can be held against a record."""
+        return cls(
+            maximum=promise.outage.most if promise.outage else None,
+            gap=promise.vacant,
+            double=promise.double,
+            moves=promise.moves,
+            back=promise.back.most if promise.back else None,
+            reason=promise.reason,
+            transient=promise.transient,
+            lost=promise.lost,
+            failback=promise.failback.most if promise.failback else None,
+        )
+
+
+#: Of what does nothing.
+NOTHING = Promised(0.0, 0.0, 0.0, None, None, "nothing was done")
 
 
 class Header(Record):

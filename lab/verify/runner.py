@@ -11,15 +11,16 @@ from pathlib import Path
 
 from lab.command import LineSink
 from lab.errors import LabError
+from lab.faults.kind import Situation
+from lab.faults.kinds import kind_of
+from lab.faults.ledger import Ledger, heal_open
 from lab.interrupts import held, unbroken
 from lab.verify.cases.case import Case
 from lab.verify.history import History, Records
 from lab.verify.judge import Judged, judge
-from lab.verify.ledger import Ledger, heal_open
-from lab.verify.oracle import promise
 from lab.verify.probes import Probes
 from lab.verify.recorded import Recorded
-from lab.verify.records import BrokenOff, Header, Note, Part, Phase
+from lab.verify.records import NOTHING, BrokenOff, Header, Note, Part, Phase, Promised
 from lab.verify.stage import Stage
 from lab.verify.verdict import CaseVerdict, Outcome, as_data, merge
 from lab.verify.view import LabView
@@ -51,13 +52,13 @@ def new_folder(view: LabView, kind: str) -> Path:
     """A new run folder, .lab/NAME/runs/TIME-KIND/."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for number in range(1, 1000):
-        folder = view.state / "runs" / (f"{stamp}-{kind}" if number == 1 else f"{stamp}.{number}-{kind}")
+        folder = view.state.runs / (f"{stamp}-{kind}" if number == 1 else f"{stamp}.{number}-{kind}")
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
         return folder
-    raise LabError(f"no free name for a run folder in {view.state / 'runs'}", "look what fills it")
+    raise LabError(f"no free name for a run folder in {view.state.runs}", "look what fills it")
 
 
 def run(
@@ -112,6 +113,7 @@ def store(run: Run) -> None:
 
 def _run_case(case: Case, part: Part, view: LabView, history: History, sink: LineSink, doubt: str) -> bool:
     """Run one case and record it; False when the lab is not as it was, and nothing more can be learnt."""
+    promise = promised(case, view)
     history.begin(part)
     history.add(
         Header(
@@ -123,12 +125,12 @@ def _run_case(case: Case, part: Part, view: LabView, history: History, sink: Lin
             priorities={node.name: node.priority for node in view.ranking},
             preempt=view.topology.definition.keepalived.preempt,
             pace=view.pace,
-            promise=promise(view.topology, case.fault, kubernetes=view.kubernetes),
+            promise=promise,
         )
     )
     probes = Probes(view, history)
-    stage = Stage(view, history, probes, sink)
-    with held(Ledger.of(view).still_open):
+    stage = Stage(view, history, probes, sink, promise or NOTHING)
+    with held(Ledger.of(view.state).still_open):
         try:
             _conduct(case, stage, doubt)
         except LabError as error:
@@ -143,10 +145,18 @@ def _run_case(case: Case, part: Part, view: LabView, history: History, sink: Lin
                     stage.phase("end")
                 finally:
                     probes.stop()
-    if Ledger.of(view).entries():
+    if Ledger.of(view.state).entries():
         sink("what this case did could not be undone: the run ends here, the next command tries again")
         return False
     return True
+
+
+def promised(case: Case, view: LabView) -> Promised | None:
+    """What is promised of what a case does; None where nothing is."""
+    if not case.fault:
+        return NOTHING
+    promise = kind_of(case.fault).promise
+    return promise and Promised.of(promise(Situation(view.topology, view.kubernetes)))
 
 
 def _conduct(case: Case, stage: Stage, doubt: str) -> None:

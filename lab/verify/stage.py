@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from lab.errors import LabError
-from lab.verify import programs
+from lab.faults.kinds import kind_of
+from lab.faults.ledger import Step, applied
+from lab.faults.litter import TEST_PODS
+from lab.faults.spec import Fault
+from lab.machines import programs
 from lab.verify.checks.cluster import POD_RUNS
 from lab.verify.history import History, Records
 from lab.verify.probes import Probes
-from lab.verify.records import Audit, Holder, Lease, Note, Phase, PodAsked, Probe, Sessions, heard
+from lab.verify.records import (
+    NOTHING,
+    Audit,
+    FaultStep,
+    Holder,
+    Lease,
+    Note,
+    Phase,
+    PodAsked,
+    Probe,
+    Promised,
+    Sessions,
+    heard,
+)
 from lab.verify.view import LabView
 
 #: Where the apiservers write their audit logs, haproxy its socket, and what its backend is called.
@@ -34,6 +52,7 @@ class Stage:
     history: History
     probes: Probes
     tell: Callable[[str], None]
+    promised: Promised = NOTHING
 
     @property
     def endpoint(self) -> str:
@@ -55,6 +74,24 @@ class Stage:
     def next_best(self, broken: str) -> str:
         """The best master besides one."""
         return next((n.name for n in self.view.ranking if n.name != broken), broken)
+
+    @contextmanager
+    def struck(self, fault: Fault) -> Iterator[None]:
+        """The fault lasts as long as the with-block; each of its steps is recorded."""
+        silences = kind_of(fault.kind).silences
+
+        def tell(step: Step) -> None:
+            record = FaultStep(event=step.event, id=step.id, fault=fault, silences=silences)
+            if step.moment is not None:
+                record = record.model_copy(update={"source": step.node, "t": step.moment})
+            self.history.add(record)
+
+        with applied(fault, self.view, tell):
+            yield
+
+    def pods(self, broken: str = "") -> AbstractContextManager[None]:
+        """What is created inside the with-block by provision/probe/api.py is deleted at its end."""
+        return applied(Fault(TEST_PODS, (self.operator(broken),)), self.view)
 
     def tag(self) -> str:
         """A short name for what is made now, unlike any before."""
@@ -88,7 +125,12 @@ class Stage:
     def api(self, node: str, agent: str, *words: object, timeout: float = 30.0) -> None:
         """Let a master be a client of the API through the VIP; what it says goes into the history."""
         args = [self.endpoint, programs.KUBECONFIG, agent, *words]
-        programs.run(self.view.machines[node], "api", args, self.history, timeout=timeout).check()
+        self._run(node, "api", args, timeout=timeout)
+
+    def _run(self, node: str, program: str, args: list[object], timeout: float = 60.0) -> None:
+        """Run a program to its end on a machine; what it says goes into the history."""
+        machine = self.view.machines[node]
+        programs.run(machine, program, args, lambda line: self.history.hear(node, line), timeout=timeout).check()
 
     def run_pod(self, name: str, broken: str) -> None:
         """Have a pod created through the VIP and follow it until it runs, or for as long as it is given."""
@@ -102,7 +144,7 @@ class Stage:
     def audits(self, agent: str) -> int:
         """Record what each apiserver's audit log tells of one user agent; returns the sum."""
         for node in self.view.topology.control_planes:
-            programs.run(self.view.machines[node.name], "counters", ["audit", AUDIT, agent], self.history).check()
+            self._run(node.name, "counters", ["audit", AUDIT, agent])
         return self.history.look(lambda records: sum(audit.count for audit in records.latest(Audit).values()))
 
     def sessions(self, when: str) -> None:

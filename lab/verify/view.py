@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.machine import Machine
@@ -12,12 +11,13 @@ from lab.verify.pace import NATIVE, Pace
 
 if TYPE_CHECKING:
     from lab.providers.base import Provider
+    from lab.state import State
     from lab.topology import Node, Topology
 
 
 @dataclass(frozen=True)
 class LabView:
-    """A running lab: its topology, its machines by node name, its provider and the folder of its state.
+    """A running lab: its topology, its machines by node name, its provider and its state.
 
     ``kubernetes`` says whether a cluster runs on the machines, or only the load balancer; ``pace`` is what the machine
     that plays the client can do.
@@ -26,7 +26,7 @@ class LabView:
     topology: Topology
     machines: Mapping[str, Machine]
     provider: Provider
-    state: Path
+    state: State
     kubernetes: bool = True
     pace: Pace = NATIVE
 

@@ -14,6 +14,7 @@ from lab.bench import failover
 from lab.bench.failover import FailoverBench, borrowed
 from lab.definition import Definition, DefinitionError, load, parse
 from lab.errors import LabError
+from lab.faults.ledger import still_open
 from lab.identity import Identity
 from lab.interrupts import Open, waiting
 from lab.operations import verification
@@ -23,7 +24,6 @@ from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
-from lab.verify.ledger import still_open
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 HA, ARTICLE, DOCUMENT = (load(CONFIGS / f"{name}.yaml") for name in ("ha", "article", "kubeadm-doc"))

@@ -11,15 +11,15 @@ import pytest
 from lab import context
 from lab.commands import bench, power, verify
 from lab.errors import LabError
+from lab.faults.ledger import LATER, Ledger
 from lab.identity import Identity
-from lab.operations import healing, snapshots
+from lab.operations import snapshots
 from lab.plan.site import Site
 from lab.project import DEFAULT_DEFINITION
 from lab.providers import choice
 from lab.stage import Stage
 from lab.state import State
-from lab.verify.ledger import LATER, Ledger
-from tests.verify.test_ledger import FakeFault
+from tests.faking import STOP
 
 COMMANDS: dict[str, Callable[[], None]] = {
     "halt": lambda: power.halt("", ""),
@@ -37,7 +37,7 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
 ) -> None:
     state = State(Identity("ha", tmp_path))
     state.write("stage", Stage.WORKERS)
-    Ledger(state.folder / "faults.json").open(FakeFault())
+    Ledger(state.folder / "faults.json").open(STOP)
 
     def fails(*_: object, **__: object) -> None:
         raise LabError("the host is ill")
@@ -47,10 +47,10 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
     )
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
     monkeypatch.setattr("lab.operations.changing.open_lab", lambda *_: lab)
-    for module in (healing, verify):
-        monkeypatch.setattr(module, "view", lambda _: None)
+    monkeypatch.setattr(verify, "view", lambda _: None)
     monkeypatch.setattr(snapshots, "snapshots", lambda _: keeper)
-    monkeypatch.setattr(healing, "heal_open", fails)
+    monkeypatch.setattr(snapshots, "heal_open", fails)
+    monkeypatch.setattr(snapshots, "heal_machines", fails)
     for name in ("halt_lab", "resume_lab", "switch"):
         monkeypatch.setattr(power, name, fails)
     monkeypatch.setattr(verify, "new_folder", fails)

@@ -11,6 +11,8 @@ from lab.command import LineSink
 from lab.commands import destroy
 from lab.context import find, open_lab
 from lab.errors import LabError, UsageError
+from lab.faults.ledger import Ledger, still_open
+from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.operations import removal
 from lab.plan.site import Site
@@ -18,8 +20,6 @@ from lab.providers import choice
 from lab.providers.libvirt import daemon
 from lab.providers.remains import Remains
 from lab.state import State
-from lab.verify.faults import make
-from lab.verify.ledger import Ledger, still_open
 
 DEFINITION = "name: ha\nnodes: [{name: m1, role: master}]\n"
 
@@ -86,7 +86,7 @@ def test_a_second_one_is_no_error(state: State, capsys: pytest.CaptureFixture[st
 
 
 def test_an_open_fault_is_forgotten_and_that_is_said(state: State, capsys: pytest.CaptureFixture[str]) -> None:
-    Ledger(state.folder / "faults.json").open(make("pause", "m1"))
+    Ledger(state.folder / "faults.json").open(Fault("pause", ("m1",)))
     state.borrow_settings("article")
     destroy.run("ha", "", everything=False)
     said = capsys.readouterr().out

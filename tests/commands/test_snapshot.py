@@ -16,6 +16,8 @@ from lab.commands import power
 from lab.context import Lab
 from lab.definition import parse
 from lab.errors import LabError, UsageError
+from lab.faults.kinds import KINDS
+from lab.faults.ledger import Ledger
 from lab.identity import Identity
 from lab.machine import Channel, Machine
 from lab.operations import changing, snapshots
@@ -24,9 +26,7 @@ from lab.providers.base import Kept
 from lab.stage import Stage
 from lab.state import State
 from lab.topology import derive
-from lab.verify import ledger
-from lab.verify.ledger import Ledger
-from tests.verify.test_ledger import FakeFault
+from tests.faking import STOP, Fake
 
 
 @dataclass
@@ -100,9 +100,9 @@ def test_one_machine(keeper: Keeper, verb: str, command: Command, capsys: pytest
 def test_no_fault_is_kept_and_none_comes_back(
     keeper: Keeper, command: Command, order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault = FakeFault(seen=lambda: keeper.done.append("heal"))
-    Ledger(tmp_path / ".lab" / "ha" / "faults.json").open(fault)
-    monkeypatch.setattr(ledger, "make", lambda name, node: fault)
+    monkeypatch.setitem(KINDS, STOP.kind, KINDS[STOP.kind])
+    Fake(seen=lambda: keeper.done.append("heal")).take_the_place_of()
+    Ledger(tmp_path / ".lab" / "ha" / "faults.json").open(STOP)
     command("", "", "one", "")
     done = [line.removesuffix(" m1 m2 w1") for line in keeper.done if not line.startswith("forget")]
     assert done == order

@@ -16,8 +16,10 @@ from judging import BACK, TOPOLOGY, Shared
 from running import FOLDER, Inv, Running, healthy, until
 from terminal import CTRL_C, terminal
 
+from lab.faults.haproxy import NO_RESTART
+from lab.faults.ledger import Ledger
+from lab.faults.scheduler import MANIFEST
 from lab.report import report_again
-from lab.verify.faults import NO_RESTART, SCHEDULER
 
 pytestmark = pytest.mark.live
 
@@ -57,8 +59,7 @@ def reached(inv: Inv, process: subprocess.Popen[bytes], known: set[Path], event:
 
 def open_faults(inv: Inv) -> list[str]:
     """What the ledger has: "NAME on NODE"."""
-    file = inv.state / "faults.json"
-    return [f"{entry['name']} on {entry['node']}" for entry in json.loads(file.read_text())] if file.exists() else []
+    return [str(entry) for entry in Ledger(inv.state / "faults.json").entries()]
 
 
 @contextmanager
@@ -82,7 +83,7 @@ def whole(lab: Shared, node: str) -> None:
     if node in lab.masters:
         pid = "systemctl show --property MainPID --value haproxy.service"
         looks = (
-            f"test ! -e {NO_RESTART}; echo no-drop-in $?; test -e {SCHEDULER}; echo manifest $?; "
+            f"test ! -e {NO_RESTART}; echo no-drop-in $?; test -e {MANIFEST}; echo manifest $?; "
             f"sed -n 's/^State:.\\(.\\).*/haproxy \\1/p' /proc/$({pid})/status"
         )
         assert lab.inv.on(node, looks).splitlines() == ["no-drop-in 0", "manifest 0", "haproxy S"]

@@ -9,6 +9,7 @@ import pytest
 from judging import TOPOLOGY, Shared
 from running import until
 
+from lab.faults.ledger import Ledger
 from lab.verify.cases import CASES as ALL
 from lab.verify.cases import LOADBALANCER
 
@@ -99,8 +100,8 @@ class TestVerify:
             assert any(found["outcome"] == "fail" for found in case["verdicts"])
             assert (lab.inv.runs("verify")[-1] / "report.html").is_file()
             assert "keepalived" in lab.inv("status", status=1).out
-            ledger = lab.inv.state / "faults.json"
-            still_open = [entry["name"] for entry in json.loads(ledger.read_text())] if ledger.exists() else []
+            ledger = Ledger(lab.inv.state / "faults.json")
+            still_open = [entry.fault.kind for entry in ledger.entries()]
             assert "haproxy-stop" not in still_open, "the case healed what it broke, though it failed"
         finally:
             for name in others:
@@ -108,7 +109,7 @@ class TestVerify:
         lab.healthy()
         # Its pods could not be deleted through a virtual IP that nobody held: the next command does it.
         lab.inv.up()
-        assert not ledger.exists()
+        assert ledger.entries() == []
 
 
 def _verified(lab: Shared, case: str) -> dict[str, dict[str, object]]:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from samples import topology
 
 from lab.definition import parse
+from lab.oracle.failover import GRAIN
 from lab.plan.change import RESTART, Change, change
 from lab.plan.election import Router, router_of
-from lab.plan.promises import GRAIN
 from lab.topology import Topology, derive
 
 MASTERS = ("master1", "master2", "master3")

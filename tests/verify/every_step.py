@@ -20,12 +20,17 @@ from types import FrameType, SimpleNamespace
 from typing import Any
 
 from lab import interrupts
+from lab.faults import ledger
+from lab.faults.kind import Moments
+from lab.faults.ledger import Ledger, Step, applied
+from lab.faults.spec import Fault
+from lab.identity import Identity
 from lab.interrupts import waiting
-from lab.verify import history, ledger
+from lab.state import State
+from lab.verify import history
 from lab.verify.history import History
-from lab.verify.ledger import Ledger, applied
-from lab.verify.records import Part
-from tests.verify.test_ledger import FakeFault
+from lab.verify.records import FaultStep, Part
+from tests.faking import STOP, Fake
 
 STEPPED = {module.__file__ for module in (contextlib, history, interrupts, ledger)} | {__file__}
 
@@ -46,18 +51,18 @@ class Steps:
         return self.trace
 
 
-class Breakable(FakeFault):
+class Breakable(Fake):
     """Is whole, half broken or broken; making and healing it wait for something, as commands do."""
 
     state = "whole"
 
-    def begin(self, view: Any) -> float | None:
+    def begin(self, hands: Any, fault: Fault) -> Moments:
         self.state = "half broken"
         with waiting():
             self.state = "broken"
-        return None
+        return {}
 
-    def heal(self, view: Any) -> None:
+    def heal(self, hands: Any, fault: Fault) -> None:
         if self.state != "half broken":  # whoever was cut off in the middle may go on, and break it after the heal
             with waiting():
                 self.state = "whole"
@@ -66,20 +71,22 @@ class Breakable(FakeFault):
 def run(folder: Path, chosen: set[int]) -> tuple[int, str]:
     """One fault, interrupted at the chosen steps: how many there were, and what is wrong ("" for nothing)."""
     interrupts._process.__init__()  # type: ignore[misc]  # what this process is told, it is told afresh
-    fault, view, steps = Breakable(), SimpleNamespace(state=folder), Steps(chosen)
+    fault, steps = Breakable(), Steps(chosen)
+    lab = SimpleNamespace(state=State(Identity("ha", folder)))
+    fault.take_the_place_of()
     raised, went_on = False, []
     with History(folder / "history.jsonl") as written:
         written.begin(Part("case"))
         sys.settrace(steps.trace)
         try:
-            fault_and_wait(fault, view, written, went_on)
+            fault_and_wait(lab, written, went_on)
         except KeyboardInterrupt:
             raised = True
         finally:
             sys.settrace(None)
     if fault.state != "whole":
         return steps.count, f"it is {fault.state}"
-    if Ledger(folder / "faults.json").entries():
+    if Ledger.of(lab.state).entries():
         return steps.count, "the ledger still has it"
     if any(went_on):
         return steps.count, "a wait went on"
@@ -88,9 +95,13 @@ def run(folder: Path, chosen: set[int]) -> tuple[int, str]:
     return steps.count, ""
 
 
-def fault_and_wait(fault: Any, view: Any, written: History, went_on: list[bool]) -> None:
+def fault_and_wait(lab: Any, written: History, went_on: list[bool]) -> None:
     """What a case does; whether a wait begins that an interrupt should have kept from it is put into ``went_on``."""
-    with applied(fault, view, written):
+
+    def tell(step: Step) -> None:
+        written.add(FaultStep(event=step.event, id=step.id, fault=step.fault, silences=False))
+
+    with applied(STOP, lab, tell):
         with waiting():
             went_on.append(interrupts.interrupted())
         written.wait(lambda records: False, 0.001)
@@ -108,7 +119,7 @@ def main(folder: Path, number: int, seed: int) -> None:
         _, found = run(folder, chosen)
         if found:
             wrong.append(f"{sorted(chosen)}: {found}")
-            (folder / "faults.json").unlink(missing_ok=True)
+            (State(Identity("ha", folder)).folder / "faults.json").unlink(missing_ok=True)
     json.dump({"runs": first, "wrong": wrong}, sys.stdout)
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.verify import outage, programs
+from lab.machines import programs
+from lab.verify import outage
 from lab.verify.recorded import Connection
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

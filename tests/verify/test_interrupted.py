@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from terminal import CTRL_C, Terminal, terminal
 
-from lab.verify.ledger import Ledger
+from lab.faults.ledger import Ledger
 from lab.waiting import wait_for
 
 FOLDER = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ class Folder:
 
     @property
     def open(self) -> list[str]:
-        return [f"{entry.name} on {entry.node}" for entry in Ledger(self.path / ".lab/ha/faults.json").entries()]
+        return [str(entry) for entry in Ledger(self.path / ".lab/ha/faults.json").entries()]
 
     @property
     def outcome(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
 import threading
 from pathlib import Path
 from typing import get_args
@@ -16,8 +15,8 @@ from hypothesis import strategies as st
 
 from lab.errors import LabError
 from lab.faults.spec import Fault
-from lab.verify import clock, outage, programs
-from lab.verify.faults import MACHINE, SCRIPTS, make
+from lab.machines import programs
+from lab.verify import clock, outage
 from lab.verify.history import History, Records, load
 from lab.verify.recorded import Connection
 from lab.verify.records import FORM, AnyRecord, FaultStep, Holder, Note, Part, Trouble, read
@@ -166,28 +165,3 @@ def test_the_clients_own_pauses_are_never_more_than_the_latency(given: list[tupl
     made = sorted((Connection(a, b, c, "ok") for a, b, c in given), key=lambda connection: connection.start)
     for before, after in zip(made, outage.excused(made), strict=True):
         assert -1e-9 <= after.latency <= before.latency
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_the_scripts_of_faults_are_good_shell(name: str) -> None:
-    scripts = SCRIPTS[name]
-    for text in (scripts.before, scripts.change, scripts.undo):
-        done = subprocess.run(
-            ["shellcheck", "-s", "bash", "-"], input=f"set -eu\n{text}\n", text=True, capture_output=True
-        )
-        assert done.returncode == 0, done.stdout
-        enders = set(re.findall(r"\b[a-z]*kill[a-z]*\b", text))
-        assert enders <= {"kill"}, "a fault ends what systemd or a number names, nothing by a pattern"
-
-
-def test_faults_by_name() -> None:
-    assert make("power-cut", "master1").silences and not make("haproxy-stop", "master1").silences
-    with pytest.raises(LabError, match="no such fault"):
-        make("nonsense", "master1")
-
-
-def test_the_ledgers_names_can_all_be_made() -> None:
-    for name in (*SCRIPTS, *MACHINE, "test-pods"):
-        fault = make(name, "master2")
-        assert (fault.name, fault.node) == (name, "master2")
-        assert json.dumps(fault.name)

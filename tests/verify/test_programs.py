@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import needs
 import pytest
 
-from lab.verify import programs
+from lab.machines import programs
 from lab.verify.recorded import Recorded
 from lab.verify.records import read
 

@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 
 from lab.errors import LabError
+from lab.faults.kinds import KINDS
+from lab.faults.ledger import Ledger
+from lab.identity import Identity
+from lab.state import State
 from lab.verify import cases, runner
 from lab.verify.cases import named, usual
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
-from lab.verify.ledger import Ledger, applied
 from lab.verify.pace import NATIVE
 from lab.verify.records import Holder, Probe
 from lab.verify.stage import Stage
 from lab.verify.verdict import Outcome
-from tests.verify.test_ledger import FakeFault
+from tests.faking import STOP, Fake
 
 
 class FakeProbes:
@@ -75,7 +78,7 @@ def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     topology = SimpleNamespace(workers=(), vip="10.0.0.9", port=1, definition=SimpleNamespace(keepalived=keepalived))
     provider = SimpleNamespace(name="fake", capabilities=frozenset())
     yield SimpleNamespace(
-        state=tmp_path,
+        state=State(Identity("ha", tmp_path)),
         ranking=ranking,
         topology=topology,
         provider=provider,
@@ -83,6 +86,14 @@ def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         kubernetes=False,
         pace=NATIVE,
     )
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    monkeypatch.setitem(KINDS, STOP.kind, KINDS[STOP.kind])
+    made = Fake()
+    made.take_the_place_of()
+    return made
 
 
 def case(run: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch, **more: Any) -> Case:
@@ -105,7 +116,7 @@ def test_a_case_named_twice_is_two_rounds_and_one_named_once_has_no_number(monke
 def test_a_case_in_a_steady_lab_passes_and_leaves_a_run_folder(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = go(view, case(lambda stage: stage.watch(0.3), monkeypatch), rounds=2)
     assert [(c.name, c.outcome) for c in done.cases] == [("mine#1", Outcome.PASS), ("mine#2", Outcome.PASS)]
-    assert done.folder.parent == view.state / "runs" and done.folder.name.endswith("-verify")
+    assert done.folder.parent == view.state.runs and done.folder.name.endswith("-verify")
     kept = json.loads((done.folder / "verdict.json").read_text())
     assert kept["outcome"] == "pass" and [(c["case"], c["round"]) for c in kept["cases"]] == [("mine", 1), ("mine", 2)]
 
@@ -127,40 +138,38 @@ def test_a_lab_that_is_silent_from_the_start_is_watched_until_that_is_known(
     assert "was answered: " in done.cases[0].reason and "timeout at connect" in done.cases[0].reason
 
 
-def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = FakeFault()
-
+def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(stage: Stage) -> None:
-        with applied(fault, stage.view, stage.history):
+        with stage.struck(STOP):
             raise LabError("the machine is gone")
 
     done, said = go(view, case(run, monkeypatch))
     assert done.outcome is Outcome.UNKNOWN and "the machine is gone" in done.cases[0].reason
-    assert fault.done[-1] == "heal" and any("the machine is gone" in line for line in said)
+    assert fake.done[-1] == "heal" and any("the machine is gone" in line for line in said)
 
 
-def test_an_interrupt_heals_and_still_leaves_verdicts(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fault = FakeFault()
-
+def test_an_interrupt_heals_and_still_leaves_verdicts(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(stage: Stage) -> None:
-        with applied(fault, stage.view, stage.history):
+        with stage.struck(STOP):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         go(view, case(run, monkeypatch))
-    assert fault.done[-1] == "heal"
-    (folder,) = (view.state / "runs").iterdir()
+    assert fake.done[-1] == "heal"
+    (folder,) = (view.state.runs).iterdir()
     assert json.loads((folder / "verdict.json").read_text())["cases"][0]["case"] == "mine"
 
 
-def test_a_fault_that_cannot_be_healed_ends_the_run(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_cannot_be_healed_ends_the_run(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.fails = "heal"
+
     def run(stage: Stage) -> None:
-        with applied(FakeFault(fails="heal"), stage.view, stage.history):
+        with stage.struck(STOP):
             pass
 
     done, said = go(view, case(run, monkeypatch), rounds=3)
     assert len(done.cases) == 1 and done.outcome is Outcome.UNKNOWN
-    assert Ledger.of(view).entries() and any("the run ends here" in line for line in said)
+    assert Ledger.of(view.state).entries() and any("the run ends here" in line for line in said)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_change_that_cannot_be_watched_goes_on_and_that_is_said(
 
     monkeypatch.setattr(watch, "watched", refuse)
     lines: list[str] = []
-    with watching(SimpleNamespace(state=tmp_path), PLANNED, lines.append):  # type: ignore[arg-type]
+    with watching(SimpleNamespace(state=SimpleNamespace(runs=tmp_path)), PLANNED, lines.append):  # type: ignore[arg-type]
         lines.append("changed")
     assert lines == ["what the change does to the VIP is not measured: m1 did not tell its time", "changed"]
 

@@ -19,16 +19,20 @@ from typing import Any
 from lab.command import run
 from lab.commands import verify
 from lab.errors import LabError
+from lab.faults.kind import Kind, Moments
+from lab.faults.kinds import KINDS
+from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.operations import changing
 from lab.parallel import workers
 from lab.stage import Stage
 from lab.state import State
-from lab.verify import cases, ledger, runner
+from lab.verify import cases, runner
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.pace import NATIVE
 from lab.waiting import wait_for
+from tests.faking import STOP
 from tests.verify.test_runner import FakeProbes
 
 #: Seconds for whatever is waited for: no test comes near them.
@@ -38,10 +42,6 @@ LONG = 60.0
 class FileFault:
     """Breaks a lab that is a folder."""
 
-    name = "haproxy-stop"
-    node = "master1"
-    silences = False
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -49,15 +49,15 @@ class FileFault:
         with (self.folder / "said").open("a") as file:
             file.write(f"{word}\n")
 
-    def prepare(self, view: Any) -> None:
+    def prepare(self, hands: Any, fault: Fault) -> None:
         self.say("prepare")
 
-    def begin(self, view: Any) -> float | None:
+    def begin(self, hands: Any, fault: Fault) -> Moments:
         (self.folder / "broken").touch()
         self.say("broken")
-        return None
+        return {}
 
-    def heal(self, view: Any) -> None:
+    def heal(self, hands: Any, fault: Fault) -> None:
         self.say("healing")
         how = self.folder / "waits"
         WAITS[how.read_text() if how.exists() else "not"](self.folder / "heal-may-end")
@@ -131,19 +131,18 @@ def lab(folder: Path) -> Any:
 def main(folder: Path, words: list[str]) -> None:
     """Be the program, with these words."""
     made = lab(folder)
-    view = SimpleNamespace(**{**vars(made), "state": made.state.folder})
     fault = FileFault(folder)
 
     def broken(stage: Any) -> None:
-        with ledger.applied(fault, stage.view, stage.history):
+        with stage.struck(STOP):
             stage.history.wait(lambda records: (folder / "case-may-end").exists(), LONG)
 
     case = Case("haproxy-stop", "a file is there", "nothing", "", "", (STEADY_CLIENT,), broken)
     cases.CASES["haproxy-stop"] = case
     changing.open_lab = lambda name, definition: made  # type: ignore[assignment]
-    verify.view = lambda lab: view  # type: ignore[assignment]
+    verify.view = lambda lab: made  # type: ignore[assignment]
     verify.doubt = lambda lab: ""
-    ledger.make = lambda name, node: fault  # type: ignore[assignment]
+    KINDS[STOP.kind] = Kind(STOP.kind, fault.begin, fault.heal, prepare=fault.prepare)
     runner.Probes = FakeProbes  # type: ignore[assignment, misc]
     runner.STEADY, runner.SETTLE = 0.05, 10.0
     sys.argv = ["inv", *words]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from lab.errors import LabError
+from lab.faults.kinds import kind_of
+from lab.faults.spec import Fault
 from lab.verify.cases.case import Case
 from lab.verify.cases.vip import PATIENCE
 from lab.verify.checks.client import STEADY_ANSWERS
 from lab.verify.checks.cluster import LEASE, POD_RAN, SCHEDULED
 from lab.verify.checks.vip import STEADY_HOLDER
-from lab.verify.faults import make
 from lab.verify.history import Records
-from lab.verify.ledger import applied, pods
-from lab.verify.oracle import promise
 from lab.verify.records import Lease
 from lab.verify.stage import Stage
 
@@ -26,11 +25,11 @@ def run(stage: Stage) -> None:
     victim = stage.leader(NAME, TOLD)
     if victim not in stage.view.machines:
         raise LabError(f"the lease {NAME} is held by {victim}, which is no machine of this lab")
-    promised = promise(stage.view.topology, "scheduler-remove")
-    stage.tell(f"removing the scheduler of {victim}, which leads")
+    fault, promised = Fault("scheduler-remove", (victim,)), stage.promised
+    stage.tell(kind_of(fault.kind).told(fault))
     stage.phase("fault")
-    with applied(make("scheduler-remove", victim), stage.view, stage.history):
-        with pods(stage.view, stage.operator(victim)):
+    with stage.struck(fault):
+        with stage.pods(victim):
             stage.run_pod(f"verify-{stage.tag()}", victim)
         stage.history.wait(lambda records: came_elsewhere(records, victim), (promised.maximum or 0.0) + PATIENCE)
         stage.tell(f"healing {victim}")

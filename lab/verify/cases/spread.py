@@ -8,7 +8,6 @@ from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_ANSWERS
 from lab.verify.checks.cluster import AUDIT_SHARE, CREATED, SESSIONS
 from lab.verify.checks.vip import STEADY_HOLDER
-from lab.verify.ledger import pods
 from lab.verify.records import Burst, Request
 from lab.verify.stage import Stage
 
@@ -24,7 +23,7 @@ def run(stage: Stage) -> None:
     tag = stage.tag()
     agent = f"halab-spread-{tag}"
     operator = stage.operator()
-    with pods(stage.view, operator):
+    with stage.pods():
         stage.phase("requests")
         # Round-robin deals to all in turn: a client that keeps step with the requests would always take the same seat.
         stage.probes.end_client()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lab.faults.kinds import kind_of
+from lab.faults.spec import Fault
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import RECOVERED, STEADY_CLIENT
 from lab.verify.checks.cluster import POD_RAN
 from lab.verify.checks.outages import FAILBACK, LOSSES, OUTAGE
 from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
-from lab.verify.faults import make
-from lab.verify.ledger import applied, pods
-from lab.verify.oracle import promise
 from lab.verify.stage import Stage
 
 #: Seconds that are waited for the VIP, beyond what is promised: a late one is then seen to be late, not lost.
@@ -29,21 +28,21 @@ def break_holder(fault_name: str, *, pod: bool) -> Callable[[Stage], None]:
 
     def run(stage: Stage) -> None:
         victim = stage.holder
-        fault = make(fault_name, victim)
-        promised = promise(stage.view.topology, fault_name, kubernetes=stage.view.kubernetes)
-        stage.tell(f"{fault_name} on {victim}")
+        fault, silences = Fault(fault_name, (victim,)), kind_of(fault_name).silences
+        promised = stage.promised
+        stage.tell(str(fault))
         stage.phase("fault")
-        with applied(fault, stage.view, stage.history):
+        with stage.struck(fault):
             if promised.moves and not promised.transient:
-                silent = victim if fault.silences else ""
+                silent = victim if silences else ""
                 stage.wait_holder(stage.next_best(victim), (promised.maximum or 0.0) + PATIENCE, silent=silent)
             stage.watch(SETTLED + (promised.maximum or 0.0))
             if pod:
-                with pods(stage.view, stage.operator(victim)):
+                with stage.pods(victim):
                     stage.run_pod(f"verify-{stage.tag()}", victim)
             stage.tell(f"healing {victim}")
             stage.phase("heal")
-        if fault.silences:
+        if silences:
             stage.probes.watch_holder(victim)
             stage.probes.clocks(victim)
         if stage.view.topology.definition.keepalived.preempt:

@@ -12,9 +12,10 @@ import pytest
 
 from lab.definition import load
 from lab.errors import LabError
+from lab.faults import scheduler
+from lab.faults.kind import Situation
 from lab.project import DEFAULT_DEFINITION
 from lab.topology import derive
-from lab.verify import oracle
 from lab.verify.cases.scheduler import came_elsewhere
 from lab.verify.history import History
 from lab.verify.records import Lease, Part
@@ -23,14 +24,15 @@ from lab.verify.stage import Stage
 #: How often an election is played, by the same dice each time.
 ELECTIONS = 20_000
 
-PROMISED = oracle.promise(derive(load(DEFAULT_DEFINITION), driver=""), "scheduler-remove").maximum or 0.0
+MOVED = scheduler.moves(Situation(derive(load(DEFAULT_DEFINITION), driver=""))).outage
+PROMISED = MOVED.most if MOVED else 0.0
 
 
 def tries(dice: random.Random) -> Iterator[float]:
     """When a candidate looks at the lease (wait.JitterUntil): after a period stretched by up to JITTER of itself."""
-    at = -dice.uniform(0, oracle.RETRY)
+    at = -dice.uniform(0, scheduler.RETRY)
     while True:
-        at += oracle.RETRY + dice.random() * oracle.JITTER * oracle.RETRY
+        at += scheduler.RETRY + dice.random() * scheduler.JITTER * scheduler.RETRY
         yield at
 
 
@@ -44,16 +46,16 @@ def taken(renewals: list[float], dice: random.Random) -> float:
         record = sum(renewal <= at for renewal in renewals) - 1
         if record != observed:
             observed, since = record, at
-        if at >= since + oracle.LEASE and at > renewals[-1]:
+        if at >= since + scheduler.LEASE and at > renewals[-1]:
             return at
     raise AssertionError("a candidate never ends by itself")
 
 
 def election(candidates: int, dice: random.Random) -> float:
     """Seconds from the end of a leader, at any moment between two renewals, until one of the candidates leads."""
-    first = dice.uniform(0, oracle.RETRY)
-    renewals = [first + number * oracle.RETRY for number in range(4)]
-    death = renewals[-1] + dice.uniform(0, oracle.RETRY)
+    first = dice.uniform(0, scheduler.RETRY)
+    renewals = [first + number * scheduler.RETRY for number in range(4)]
+    death = renewals[-1] + dice.uniform(0, scheduler.RETRY)
     return min(taken(renewals, dice) for _ in range(candidates)) - death
 
 
@@ -61,13 +63,13 @@ def election(candidates: int, dice: random.Random) -> float:
 def alone() -> list[float]:
     """Elections with one candidate: the others only make it quicker."""
     dice = random.Random(1)
-    return [oracle.KUBELET + election(1, dice) for _ in range(ELECTIONS)]
+    return [scheduler.KUBELET + election(1, dice) for _ in range(ELECTIONS)]
 
 
 def test_no_election_of_client_go_takes_longer_than_the_lease_is_promised(alone: list[float]) -> None:
     assert max(alone) <= PROMISED
     dice = random.Random(2)
-    pairs = (oracle.KUBELET + election(2, dice) for _ in range(ELECTIONS // 4))
+    pairs = (scheduler.KUBELET + election(2, dice) for _ in range(ELECTIONS // 4))
     assert max(pairs) <= PROMISED
 
 
@@ -78,7 +80,7 @@ def test_the_promise_for_a_lease_is_no_longer_than_elections_take(alone: list[fl
 
 
 def test_what_a_candidate_may_lag_behind_the_renewal_belongs_to_the_promise(alone: list[float]) -> None:
-    without = oracle.KUBELET + oracle.LEASE + oracle.RETRY * (1 + oracle.JITTER)
+    without = scheduler.KUBELET + scheduler.LEASE + scheduler.RETRY * (1 + scheduler.JITTER)
     assert sum(took > without for took in alone) > ELECTIONS / 50
     assert pytest.approx(28.8) == PROMISED
 
@@ -86,7 +88,7 @@ def test_what_a_candidate_may_lag_behind_the_renewal_belongs_to_the_promise(alon
 def test_candidates_look_as_seldom_as_the_promise_says() -> None:
     looks = list(itertools.islice(tries(random.Random(3)), ELECTIONS))
     waits = [later - earlier for earlier, later in itertools.pairwise(looks)]
-    assert min(waits) >= oracle.RETRY and max(waits) <= oracle.RETRY * (1 + oracle.JITTER)
+    assert min(waits) >= scheduler.RETRY and max(waits) <= scheduler.RETRY * (1 + scheduler.JITTER)
 
 
 def test_a_lease_that_was_given_up_has_come_to_nobody(tmp_path: Path) -> None:

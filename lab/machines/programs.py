@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.command import Result
+from lab.command import LineSink, Result
 from lab.machine import Machine
-from lab.verify.history import History
 
 FOLDER = Path(__file__).resolve().parents[2] / "provision" / "probe"
 
@@ -25,14 +24,9 @@ def text(name: str) -> str:
 
 
 def run(
-    machine: Machine, name: str, args: Sequence[object], history: History | None = None, *, timeout: float = 60.0
+    machine: Machine, name: str, args: Sequence[object], sink: LineSink | None = None, *, timeout: float = 60.0
 ) -> Result:
-    """Run a program to its end on a machine; each line it prints is heard by the history as it comes."""
+    """Run a program to its end on a machine; each line it prints is handed over as it comes."""
     words = shlex.join(str(arg) for arg in args)
     script = f"exec python3 -u - {words} <<'{END}'\n{text(name)}{END}\n"
-
-    def hear(line: str) -> None:
-        if history is not None:
-            history.hear(machine.name, line)
-
-    return machine.run(script, label=f"{name}.py {words}", timeout=timeout, sink=hear)
+    return machine.run(script, label=f"{name}.py {words}", timeout=timeout, sink=sink)

@@ -1,0 +1,1 @@
+"""The lab's machines, and what is run on them."""

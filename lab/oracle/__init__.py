@@ -1,0 +1,1 @@
+"""The oracle: what a definition's own timers promise. Pure arithmetic, no measurement."""
