@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from lab.cluster.observation import Observation
 from lab.context import Lab
+from lab.plan.steps import lasting
 from lab.provisioning import Scripts, kept, rendered
-from lab.provisioning.work import been_through
 from lab.stage import Stage
 from lab.topology import Topology
 
@@ -35,7 +35,7 @@ def differences(
             yield f"{node.name} does not say what was applied on it"
             continue
         recorded = observation.get("steps", {})
-        steps = been_through(node, stage)
+        steps = [step.name for step in lasting(topology, node, stage)]
         other = [step for step in steps if recorded.get(step) != wanted[node.name, step].digest]
         edited = [
             step for step in steps if step not in other and folder.get((node.name, step)) != wanted[node.name, step]

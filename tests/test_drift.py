@@ -13,8 +13,8 @@ from lab.definition import parse
 from lab.drift import differences
 from lab.identity import Identity
 from lab.plan import Site, render, write
+from lab.plan.steps import lasting
 from lab.provisioning import Script, kept, rendered
-from lab.provisioning.work import been_through
 from lab.stage import Stage
 from lab.topology import Topology, derive
 
@@ -29,7 +29,7 @@ def seen(stage: Stage, lab: Topology = LAB) -> dict[str, dict[str, Any]]:
     """What machines say that have been through the steps of a stage."""
     scripts = rendered(lab, SITE)
     return {
-        node.name: {"steps": {step: scripts[node.name, step].digest for step in been_through(node, stage)}}
+        node.name: {"steps": {step.name: scripts[node.name, step.name].digest for step in lasting(lab, node, stage)}}
         for node in lab.nodes
     }
 

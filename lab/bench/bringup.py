@@ -11,13 +11,14 @@ from lab.definition import Definition
 from lab.errors import LabError
 from lab.interrupts import Open, held, unbroken
 from lab.model.functions import Function
+from lab.plan.steps import STEPS
 from lab.siting import make_site
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Listener, Phase, Timeline
 
 #: The phases that are kubeadm's own time.
-KUBEADM = frozenset({"init", "join"})
+KUBEADM = frozenset(step.name for step in STEPS if step.once is not None)
 
 
 @dataclass(frozen=True)

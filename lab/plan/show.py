@@ -58,7 +58,7 @@ def _nodes(topology: Topology) -> Table:
             str(node.address),
             str(node.priority or ""),
             str(node.pod_subnet),
-            " ".join(step.name for step in steps_of(topology, node) if step.component != "answerer"),
+            " ".join(step.name for step in steps_of(topology, node) if step.ends is None and not step.undoes),
         )
         for node in topology.nodes
     )

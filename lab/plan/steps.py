@@ -38,8 +38,8 @@ class Step:
     ``stage`` is the first whose labs go through it. ``serial``: of the machines with this function one at a time goes
     through it, as soon as what they make up together is in use. ``after``: steps that must be done before, on whatever
     machine. ``ends`` is the first stage whose labs do not go through it any more; ``undoes`` the step that it takes
-    back, where a machine has been through that one. ``unit`` is what it starts: where that does not run, the step is
-    due again.
+    back, where a machine has been through that one. ``unit`` is what it starts, or ends where it undoes something:
+    where that is otherwise, the step is due again.
     """
 
     name: str
@@ -95,9 +95,17 @@ STEPS: tuple[Step, ...] = (
         CONTROL_PLANES,
         after=("node", "keepalived"),
         ends=Stage.CONTROL_PLANE,
+        unit="halab-answerer",
         files=("answerer.py",),
     ),
-    Step("answerer-remove", "answerer", CONTROL_PLANES, Stage.CONTROL_PLANE, undoes="answerer"),
+    Step(
+        "answerer-remove",
+        "answerer",
+        CONTROL_PLANES,
+        Stage.CONTROL_PLANE,
+        undoes="answerer",
+        unit="halab-answerer",
+    ),
     Step("containerd", "containerd", stage=Stage.CONTROL_PLANE, files=("config.toml",)),
     Step("kubernetes", "kubernetes", stage=Stage.CONTROL_PLANE),
     Step(
@@ -119,6 +127,11 @@ STEPS: tuple[Step, ...] = (
         after=("init",),
     ),
 )
+
+
+def lasting(topology: Topology, node: Node, stage: Stage, steps: Sequence[Step] = STEPS) -> tuple[Step, ...]:
+    """The steps that a machine has been through, whatever its past, when its lab is at a stage."""
+    return tuple(step for step in steps_of(topology, node, steps) if step.lasting and step.belongs(stage))
 
 
 def machines_of(topology: Topology, step: Step) -> tuple[Node, ...]:

@@ -1,11 +1,12 @@
 """The order in which machines become a cluster. Knows order only: what a step does stands in provision/.
 
-::
+The table in lab.plan.steps says who goes through what, after what, and of whom only one at a time: a row more is a
+step more. What is no row is here: where a cluster begins, who joins through whom, when one must begin again. In short::
 
-    every machine   node, (masters: haproxy, keepalived), containerd, kubernetes     side by side
-    first master    init, once the virtual IP answers
-    other masters   join, one after another (etcd admits one new member at a time)
-    workers         join, side by side, as soon as the first master is up
+    every machine   its own steps, in the table's order, beside all others
+    first           init, once there is a load balancer everywhere and the virtual IP answers
+    etcd's members  join, one after another (etcd admits one new member at a time)
+    workers         join, side by side, as soon as the first control plane is up
 
 Load balancers that are in use are changed one after another instead, so that the virtual IP stays with somebody.
 

@@ -10,8 +10,8 @@ from lab.cluster.members import Cluster, Standing, lost, standing, told
 from lab.cluster.observation import TELL_SECONDS, Observation, insist, observe
 from lab.command import Note
 from lab.errors import LabError
-from lab.model.functions import Function
 from lab.parallel import gather
+from lab.plan.steps import Step
 from lab.provisioning.work import Work
 from lab.topology import Node, Topology
 from lab.waiting import wait_for
@@ -27,11 +27,12 @@ AGAIN = {
 
 @dataclass(frozen=True)
 class Admission:
-    """``seed`` is the member through which the others join."""
+    """``seed`` is the member through which the others join, ``steps`` what each goes through for that."""
 
     topology: Topology
     work: Work
     seed: Node
+    steps: Sequence[Step]
 
     def outsiders(self, nodes: Sequence[Node]) -> list[Node]:
         """Those of ``nodes`` that were no members of the seed's cluster before the run."""
@@ -47,8 +48,11 @@ class Admission:
         gather([pool.submit(self.work.finish, node) for node in nodes])
         cluster, seen = self._look(nodes)
         stands = {node.name: standing(node, seen[node.name], cluster) for node in nodes}
-        self.work.done.extend(f"{name} join" for name, found in stands.items() if found is Standing.MEMBER)
         joining = [node for node in nodes if stands[node.name] is not Standing.MEMBER]
+        for node in nodes:
+            if node not in joining:
+                self.work.note(node, self.steps)
+        serial = {step.serial for step in self.steps} - {None}
         gone = [node for node in joining if lost(node, seen[node.name], cluster)]
         known = [node for node in joining if cluster.knows(node) and node not in gone]
         if named := ", ".join(node.name for node in gone if not seen[node.name].get("joined")):
@@ -64,15 +68,15 @@ class Admission:
             if seen[node.name].get("joined"):
                 self.work.timeline.line(Note(f"{node.name} {AGAIN[stands[node.name]]}: it joins again"))
                 self.work.leave(node)
-            self.work.join(node, self.seed)
+            self.work.join(node, self.seed, self.steps)
 
         def in_turn() -> None:
             # One after another, and those whose etcd may still run last: until then it counts for the quorum.
             for node in sorted(joining, key=known.__contains__):
-                if node.has(Function.ETCD):
+                if node.functions & serial:
                     one(node)
 
-        joins = [pool.submit(one, node) for node in joining if not node.has(Function.ETCD)]
+        joins = [pool.submit(one, node) for node in joining if not node.functions & serial]
         gather([pool.submit(in_turn), *joins])
 
     def _look(self, nodes: Sequence[Node]) -> tuple[Cluster, Mapping[str, Observation]]:

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 
 from lab.command import Note
 from lab.errors import LabError
+from lab.model.functions import Function
 from lab.parallel import gather, workers
 from lab.plan.change import Change, Turn, change
 from lab.plan.election import Router, read
-from lab.provisioning.work import BALANCED, NAMED, Work
+from lab.plan.steps import STEPS, Step, lasting
+from lab.provisioning.work import Work
+from lab.stage import Stage
 from lab.topology import Node, Topology
 from lab.waiting import wait_for
 
 #: Seconds until the right master holds the VIP again: the slowest definition here checks every three seconds.
 SETTLE_SECONDS = 90.0
+
+#: The unit that takes part in the election.
+ELECTOR = "keepalived"
 
 #: A master's settings, in force or not.
 SETTINGS = "cat /etc/keepalived/keepalived.conf"
@@ -56,11 +64,22 @@ class Balancing:
     topology: Topology
     work: Work
     watch: Watch = unwatched
+    steps: Sequence[Step] = STEPS
+
+    @cached_property
+    def shared(self) -> tuple[Step, ...]:
+        """The steps that load balancers in use go through one after another."""
+        return tuple(step for step in self.steps if step.serial is Function.LOAD_BALANCER)
+
+    def ahead(self, node: Node) -> tuple[Step, ...]:
+        """What a load balancer goes through before those, whatever the others do."""
+        way = lasting(self.topology, node, Stage.LOADBALANCER, self.steps)
+        return tuple(takewhile(lambda step: step not in self.shared, way))
 
     def planned(self) -> Change | None:
         """What is to be done; None where nothing is, or where nobody holds the VIP yet, as in a first ``up``."""
         due = {
-            node.name for node in self.topology.load_balancers if any(self.work.due(node, step) for step in BALANCED)
+            node.name for node in self.topology.load_balancers if any(self.work.due(node, step) for step in self.shared)
         }
         running = {node.name: node for node in self.topology.load_balancers if self._runs(node)}
         holders = [name for name, node in running.items() if self._holds(node)]
@@ -74,7 +93,7 @@ class Balancing:
         self.work.timeline.line(Note(f"the load balancer changes: {planned.reason}; promised: {planned}"))
         self._each(
             [node.name for node in self.topology.load_balancers],
-            lambda node: self.work.steps(node, NAMED),
+            lambda node: self.work.run(node, self.ahead(node)),
         )
         with self.watch(planned):
             self._each(planned.stopped, self._leave)
@@ -93,7 +112,7 @@ class Balancing:
             gather([pool.submit(do, self.topology.node(name)) for name in names])
 
     def _runs(self, node: Node) -> bool:
-        return bool(self.work.seen[node.name].get("units", {}).get("keepalived") == "active")
+        return bool(self.work.seen[node.name].get("units", {}).get(ELECTOR) == "active")
 
     def _holds(self, node: Node) -> bool:
         return str(self.topology.vip) in self.work.seen[node.name].get("addresses", ())
@@ -104,18 +123,18 @@ class Balancing:
         )
 
     def _leave(self, node: Node) -> None:
-        self.work.machines[node.name].run("systemctl stop keepalived").check()
+        self.work.machines[node.name].run(f"systemctl stop {ELECTOR}").check()
 
     def _enter(self, node: Node) -> None:
-        self.work.machines[node.name].run("systemctl start keepalived").check()
+        self.work.machines[node.name].run(f"systemctl start {ELECTOR}").check()
 
     def _change(self, node: Node) -> None:
         """Change one of several: it leaves before, so that a haproxy that restarts does not move the VIP as well."""
-        leaves = self._runs(node) and self.work.due(node, "keepalived")
+        leaves = self._runs(node) and any(self.work.due(node, step) for step in self.shared if step.unit == ELECTOR)
         if leaves:
             self._leave(node)
         try:
-            self.work.steps(node, BALANCED)
+            self.work.run(node, self.shared)
         except LabError:
             if leaves:
                 with suppress(LabError):  # the first error is the one to be told
@@ -124,7 +143,7 @@ class Balancing:
 
     def _replace(self, node: Node) -> None:
         """Change the only one in the election, or bring back one that had to leave it."""
-        self.work.steps(node, BALANCED)
+        self.work.run(node, self.shared)
         self._enter(node)
 
     def _return(self, planned: Change) -> None:
@@ -176,4 +195,5 @@ def balance(topology: Topology, work: Work, watch: Watch = unwatched) -> None:
         balancing.run(planned)
         return
     with workers(len(topology.load_balancers)) as pool:
-        gather([pool.submit(work.balance, node) for node in topology.load_balancers])
+        ways = {node: (*balancing.ahead(node), *balancing.shared) for node in topology.load_balancers}
+        gather([pool.submit(work.run, node, way) for node, way in ways.items()])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,14 +11,15 @@ from lab.cluster.quorum import Quorum
 from lab.command import Note
 from lab.errors import LabError, UsageError
 from lab.machine import Machine
-from lab.model.functions import Function
 from lab.parallel import gather, workers
+from lab.plan.steps import STEPS, Once, Step, steps_of
 from lab.provisioning.admission import Admission, refuse_silent
 from lab.provisioning.balancing import Balancing, Watch, unwatched
 from lab.provisioning.control_plane import ControlPlane
 from lab.provisioning.membership import leave
 from lab.provisioning.step import Script
-from lab.provisioning.work import NAMED, Work
+from lab.provisioning.walk import Walk
+from lab.provisioning.work import Work
 from lab.stage import Stage
 from lab.timeline import Timeline
 from lab.topology import Node, Topology
@@ -30,7 +31,7 @@ VIP_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Provisioner:
-    """Runs steps on machines. ``scripts`` maps (node, step) to the rendered step.
+    """Leads machines through the table of ``steps``. ``scripts`` maps (node, step) to the rendered step.
 
     ``founded``: the cluster was once whole, and somebody may have put something into it. Without its quorum it is then
     begun again only on demand: ``give_up`` is that demand, called right before the cluster is taken apart. ``watch``
@@ -44,6 +45,7 @@ class Provisioner:
     founded: bool = False
     give_up: Callable[[], None] | None = None
     watch: Watch = unwatched
+    steps: Sequence[Step] = STEPS
 
     def run(self, stage: Stage, seen: Mapping[str, Observation]) -> list[str]:
         """Bring all machines to ``stage``; returns what was done, as "NODE STEP".
@@ -58,68 +60,84 @@ class Provisioner:
         if stage.has_kubernetes and self.founded and self.give_up is not None:
             self._refuse_to_give_up(seen)
         work = Work(self.machines, self.scripts, self.timeline, seen)
+        walk = Walk(work, {node.name: self._way(node, stage, work) for node in self.topology.nodes})
         with workers(len(self.topology.nodes) * 2) as pool:
-            balanced = self._balance(work, pool)
-            if stage is Stage.LOADBALANCER:
-                named = [
-                    pool.submit(work.steps, node, NAMED)
-                    for node in self.topology.nodes
-                    if not node.has(Function.LOAD_BALANCER)
-                ]
-                gather([*balanced.values(), *named])
-                # Where an apiserver is, there is nothing to stand in for.
-                free = [node for node in self.topology.control_planes if not work.marked(node)]
-                gather([pool.submit(work.steps, node, ["answerer"]) for node in free])
-            else:
-                prepared = {
-                    node.name: pool.submit(work.prepare, node, balanced.get(node.name)) for node in self.topology.nodes
-                }
-                self._cluster(stage, work, pool, balanced, prepared)
+            try:
+                begun = self._begin(work, walk, pool)
+                if stage.has_kubernetes:
+                    self._cluster(stage, work, walk, pool, begun)
+                gather(list(begun.values()))
+            except BaseException as error:
+                walk.fail(error)  # of what nobody leads anybody through any more
+                raise
         return work.done
 
-    def _balance(self, work: Work, pool: ThreadPoolExecutor) -> dict[str, Future[None]]:
-        """Every master's load balancer: side by side, but where they are in use."""
-        balancing = Balancing(self.topology, work, self.watch)
+    def _way(self, node: Node, stage: Stage, work: Work) -> list[Step]:
+        """The steps that a machine goes through by itself. Where an apiserver is, nothing stands in for it."""
+        return [
+            step
+            for step in steps_of(self.topology, node, self.steps)
+            if step.once is None and step.belongs(stage) and not (step.ends is not None and work.marked(node))
+        ]
+
+    def _begin(self, work: Work, walk: Walk, pool: ThreadPoolExecutor) -> dict[str, Future[None]]:
+        """All machines on their way, side by side; where load balancers are in use, those go one after another."""
+        balancing = Balancing(self.topology, work, self.watch, self.steps)
         planned = balancing.planned()
         if planned is None:
-            return {node.name: pool.submit(work.balance, node) for node in self.topology.load_balancers}
-        return dict.fromkeys((node.name for node in self.topology.load_balancers), pool.submit(balancing.run, planned))
+            return {node.name: pool.submit(walk.go, node) for node in self.topology.nodes}
+        led = {node.name: (*balancing.ahead(node), *balancing.shared) for node in self.topology.load_balancers}
+
+        def roll() -> None:
+            try:
+                balancing.run(planned)
+                for name, steps in led.items():
+                    walk.led(name, steps)
+            except BaseException as error:
+                for name in led:
+                    walk.fail(error, name)  # which those tell who wait for it
+                raise
+
+        pool.submit(roll)
+        return {node.name: pool.submit(walk.go, node, led.get(node.name, ())) for node in self.topology.nodes}
 
     def _cluster(
-        self,
-        stage: Stage,
-        work: Work,
-        pool: ThreadPoolExecutor,
-        balanced: Mapping[str, Future[None]],
-        prepared: Mapping[str, Future[None]],
+        self, stage: Stage, work: Work, walk: Walk, pool: ThreadPoolExecutor, begun: Mapping[str, Future[None]]
     ) -> None:
         wanted = self.topology.members(stage)
-        seed = self._seed(work, prepared)
+        joins = [step for step in self.steps if step.once is Once.MACHINE and step.belongs(stage)]
+        seed = self._seed(work, begun)
         if seed is not None:
-            admission = Admission(self.topology, work, seed)
+            admission = Admission(self.topology, work, seed, joins)
             outsiders = admission.outsiders(wanted)
         else:
-            seed = self.topology.control_planes[0]
-            gather([prepared[seed.name], *balanced.values()])
-            self._await_vip(seed)
-            work.steps(seed, ["init"])
-            admission, outsiders = Admission(self.topology, work, seed), [node for node in wanted if node != seed]
+            seed = self._found(work, walk, begun)
+            admission = Admission(self.topology, work, seed, joins)
+            outsiders = [node for node in wanted if node != seed]
         others = [node for node in outsiders if node.name != seed.name]
         if outsiders:
-            gather([prepared[node.name] for node in (seed, *others)])
+            gather([begun[node.name] for node in (seed, *others)])
             admission.admit(others, pool)
-        masters = [node for node in self.topology.control_planes if node.name != seed.name]
-        if seed in outsiders and masters:  # it answered, and is no whole member itself: now another one is
-            Admission(self.topology, work, masters[0]).admit([seed], pool)
-        gather(list(prepared.values()))
+        members = [node for node in self.topology.control_planes if node.name != seed.name]
+        if seed in outsiders and members:  # it answered, and is no whole member itself: now another one is
+            Admission(self.topology, work, members[0], joins).admit([seed], pool)
 
-    def _seed(self, work: Work, prepared: Mapping[str, Future[None]]) -> Node | None:
+    def _found(self, work: Work, walk: Walk, begun: Mapping[str, Future[None]]) -> Node:
+        """Begin a cluster; returns its first member."""
+        first = self.topology.control_planes[0]
+        for step in (step for step in self.steps if step.once is Once.CLUSTER):
+            gather([begun[first.name], *walk.of(step.after)])
+            self._await_vip(first)
+            work.run(first, [step])
+        return first
+
+    def _seed(self, work: Work, begun: Mapping[str, Future[None]]) -> Node | None:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
         if not self.founded and not any(work.marked(node) for node in self.topology.control_planes):
             return None
         found = self._control_plane(work.seen).await_answer()
         if isinstance(found, Quorum):
-            self._start_again(found, work, prepared)
+            self._start_again(found, work, begun)
             return None
         return found
 
@@ -134,7 +152,7 @@ class Provisioner:
                 "./inv up without it brings back what is missing; ./inv destroy removes the lab",
             )
 
-    def _start_again(self, quorum: Quorum, work: Work, prepared: Mapping[str, Future[None]]) -> None:
+    def _start_again(self, quorum: Quorum, work: Work, begun: Mapping[str, Future[None]]) -> None:
         """Take every machine out of the cluster that cannot be saved; raises LabError where nobody said that it may.
 
         Members first: as long as one is left, the others still show a later run why it must begin again.
@@ -147,7 +165,7 @@ class Provisioner:
         half = [node.name for node in self.topology.etcd_members if work.half_joined(node)]
         why = f"{', '.join(half)} was added and never started" if half and not self.founded else str(quorum)
         self.timeline.line(Note(f"etcd has lost its quorum: {why}. Starting again from init"))
-        gather(list(prepared.values()))  # nothing else may be at work on a machine that is cleaned
+        gather(list(begun.values()))  # nothing else may be at work on a machine that is cleaned
         if self.give_up is not None:
             self.give_up()
         members = [node for node in self.topology.nodes if work.marked(node)]

@@ -11,7 +11,7 @@ from typing import Any
 from lab.command import LineSink, Result
 from lab.definition import parse
 from lab.model.functions import Function
-from lab.plan import steps_of
+from lab.plan import STEPS, Step, steps_of
 from lab.provisioning import Provisioner, Script, membership
 from lab.provisioning.step import RECORD
 from lab.stage import Stage
@@ -223,6 +223,7 @@ class Lab:
     journal: Journal = field(default_factory=Journal)
     told: Told = field(default_factory=Told)
     cluster: Cluster | None = None
+    steps: Sequence[Step] = STEPS
 
     @property
     def topology(self) -> Topology:
@@ -235,7 +236,7 @@ class Lab:
         return {
             (node.name, step.name): Script(step.name, node.name, f"step {step.name}\n")
             for node in self.topology.nodes
-            for step in steps_of(self.topology, node)
+            for step in steps_of(self.topology, node, self.steps)
         }
 
     def run(
@@ -254,7 +255,7 @@ class Lab:
             self.cluster = Cluster(self.topology, {name: dict(one) for name, one in given.items()})
         start = start or {name: dict(self.cluster.observation(name)) for name in self.cluster.machines}
         machines = {name: FakeMachine(name, self.journal, self.answer, self.cluster) for name in start}
-        work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told), **options)  # type: ignore[arg-type]
+        work = Provisioner(self.topology, machines, self.scripts, Timeline(self.told), steps=self.steps, **options)  # type: ignore[arg-type]
         return work.run(stage, start)
 
     def lose(self, *names: str) -> Cluster:
