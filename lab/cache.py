@@ -12,17 +12,16 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from lab.command import LineSink, Note
 from lab.contents import differences, listing
 from lab.errors import LabError
+from lab.host.locks import locked
 from lab.usage import user_of
 
 #: Builds one entry's contents into the folder it is given; returns what the manifest shall say of it (versions).
@@ -164,20 +163,12 @@ class Entry:
     def _beside(self, purpose: str) -> Path:
         return self.path.parent / f".{self.path.name}.{purpose}"
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = FileLock(self._beside("lock"), timeout=LOCK_TIMEOUT)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise CacheError(
-                f"another process has been building {self.kind} {self.name} for more than {LOCK_TIMEOUT:.0f} s",
-                f"look who holds {lock.lock_file}",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def _locked(self) -> AbstractContextManager[None]:
+        busy = CacheError(
+            f"another process has been building {self.kind} {self.name} for more than {LOCK_TIMEOUT:.0f} s",
+            f"look who holds {self._beside('lock')}",
+        )
+        return locked(self._beside("lock"), LOCK_TIMEOUT, busy)
 
     def _sweep(self) -> None:
         """Remove what a killed build of this entry left (we hold the lock, so nobody works there)."""

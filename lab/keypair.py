@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.command import run
+from lab.host import files
 
 #: The private half's file in the lab's folder (the Vagrantfile names it too).
 FILE = "ssh_key"
@@ -20,12 +21,10 @@ def ensure(folder: Path) -> str:
     file = folder / FILE
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        new = folder / f".{FILE}.new"
-        for left in (new, new.with_name(f"{new.name}.pub")):
-            left.unlink(missing_ok=True)
-        make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "", "-f", str(new)]
-        run(make).check("ssh-keygen comes with ssh: see ./inv doctor")
-        new.with_name(f"{new.name}.pub").unlink()
-        new.replace(file)
+        with files.begun(file) as new:
+            new.with_name(f"{new.name}.pub").unlink(missing_ok=True)
+            make = ["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "", "-C", "", "-f", str(new)]
+            run(make).check("ssh-keygen comes with ssh: see ./inv doctor")
+            new.with_name(f"{new.name}.pub").unlink()
     public = run(["ssh-keygen", "-y", "-f", str(file)]).check(f"{file} is damaged: ./inv destroy, then ./inv up")
     return " ".join(public.stdout.split()[:2])

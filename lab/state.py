@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lab.command import shown
 from lab.errors import LabError
+from lab.host import files
+from lab.host.locks import acquired
 from lab.identity import Identity
 from lab.model import allocations
 from lab.model.allocations import Allocations
@@ -181,11 +183,7 @@ class State:
         """Write a file of the folder whole or not at all."""
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        new = file.with_name(f".{file.name}.new")
-        new.touch(mode=mode)
-        new.chmod(mode)
-        new.write_text(text)
-        new.replace(file)
+        files.write(file, text, mode)
         return file
 
     @contextmanager
@@ -204,20 +202,16 @@ class State:
                 lock.release()
 
     def _acquire(self) -> FileLock:
-        """The lock, held. (FileLock sees to it that the file which was locked still has its name.)"""
+        """The lock, held."""
+        name = self.identity.name
+        busy = LabError(f"another command is changing lab {name}", "wait for it, or end it, then try again")
         for _ in range(LOCK_TRIES):
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(self.folder / LOCK)
-                lock.acquire(timeout=0)
-                return lock
+                return acquired(self.folder / LOCK, 0, busy)
             except FileNotFoundError:
                 continue  # the folder was removed between two of these lines: it is made anew
-            except Timeout:
-                break
-        raise LabError(
-            f"another command is changing lab {self.identity.name}", "wait for it, or end it, then try again"
-        )
+        raise busy
 
     def clear(self) -> None:
         """Remove everything that the folder holds; its lock, which must be held, stays until it is given up."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from lab.host import files
 from lab.quoting import from_mountinfo
 
 #: Below the cache's root: a note a lab, called after its prefix.
@@ -21,9 +22,8 @@ LABS = "labs"
 def remember(root: Path, prefix: str, state: Path, paths: Sequence[Path]) -> None:
     """Note, beside the cache at ``root``, that the lab whose folder is ``state`` stands on ``paths``."""
     (root / LABS).mkdir(parents=True, exist_ok=True)
-    new = root / LABS / f".{prefix}.new"
-    new.write_text(json.dumps({"state": str(state), "paths": [str(path) for path in paths]}) + "\n")
-    new.replace(root / LABS / prefix)
+    note = {"state": str(state), "paths": [str(path) for path in paths]}
+    files.write(root / LABS / prefix, json.dumps(note) + "\n")
 
 
 def forget(root: Path, prefix: str) -> None:

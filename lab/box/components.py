@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.plan.render import environment
+
+#: A component's install script: a template without values, whose parts several components share.
+INSTALL = "install.sh.j2"
 
 
 @dataclass(frozen=True)
 class Component:
-    """One folder of provision/. ``install`` is None where there is nothing to install but packages."""
+    """One folder of provision/. ``install`` is its script's text, "" where there is nothing to install but packages."""
 
     name: str
     packages: tuple[str, ...]
-    install: Path | None
+    install: str
 
 
 def components(provision: Path) -> list[Component]:
     """Every component with packages or an install script; the machine itself ("node") first, then by name."""
     found = []
+    templates = environment(provision.parent)
     for folder in sorted(provision.iterdir(), key=lambda path: (path.name != "node", path.name)):
-        packages, install = folder / "packages", folder / "install.sh"
+        packages, install = folder / "packages", folder / INSTALL
         if packages.is_file() or install.is_file():
             names = package_names(packages.read_text()) if packages.is_file() else ()
-            found.append(Component(folder.name, names, install if install.is_file() else None))
+            script = templates.get_template(f"{folder.name}/{INSTALL}").render() if install.is_file() else ""
+            found.append(Component(folder.name, names, script))
     if not found:
         raise LabError(f"{provision} holds no component", "is this a complete clone of the project?")
     return found
@@ -55,9 +62,9 @@ def digest(*files: Path) -> str:
 def inputs(provision: Path, builder: Iterable[Path]) -> dict[str, str]:
     """What decides a box's contents: packages, install scripts, and the builder's own files."""
     found = components(provision)
-    scripts = [component.install for component in found if component.install is not None]
+    scripts = {component.name: component.install for component in found if component.install}
     return {
         "packages": " ".join(all_packages(found)),
-        "scripts": digest(*scripts),
+        "scripts": hashlib.sha256(json.dumps(scripts).encode()).hexdigest(),
         "builder": digest(*sorted(builder)),
     }

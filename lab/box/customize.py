@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
 
-def customize_script(scripts: Sequence[Path], kind: Path) -> str:
+def customize_script(scripts: Mapping[str, str], kind: Path) -> str:
     """The shell script that mmdebstrap runs on the host with the root file system as $1.
 
-    ``scripts`` are the components' install scripts, ``kind`` is what only containers or only virtual machines need;
-    each runs inside, as root.
+    ``scripts`` are the components' install scripts by name, ``kind`` is what only containers or only virtual machines
+    need; each runs inside, as root.
     """
     inside = 'chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -s'
     key = "/tmp/vagrant.pub"
     lines = ["#!/bin/sh", "set -eu"]
-    lines += [f"echo install {path.parent.name}\n{inside} < {_quoted(path)}" for path in scripts]
+    lines += [f"echo install {name}\n{inside} << 'INSTALL'\n{text}INSTALL" for name, text in scripts.items()]
     lines += [
         f'cp {_quoted(HERE / "vagrant.pub")} "$1{key}"',
         f"{inside} -- {key} < {_quoted(HERE / 'vagrant-user.sh')}",

@@ -6,7 +6,6 @@ puts it there itself (a link where it can), and the box only tells Vagrant its n
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
@@ -22,6 +21,7 @@ from lab.command import LineSink, run
 from lab.contained import contained
 from lab.debian.rootfs import installed, mmdebstrap
 from lab.errors import LabError
+from lab.host import archives
 
 HERE = Path(__file__).parent
 
@@ -125,7 +125,7 @@ def _make(
     """Build everything in ``folder``, which will be moved to the entry's path."""
     found = components(provision)
     script = folder / "customize"
-    installs = [part.install for part in found if part.install is not None]
+    installs = {part.name: part.install for part in found if part.install}
     script.write_text(customize_script(installs, SCRIPT))
     script.chmod(0o755)
     rootfs = folder / "rootfs"
@@ -152,10 +152,8 @@ def _make(
 def write_box(file: Path, gib: int) -> None:
     """Write the box file: its description only (vagrant-libvirt's format 1; the image is in the pool already)."""
     content = json.dumps({"provider": "libvirt", "format": "qcow2", "virtual_size": gib}).encode()
-    member = tarfile.TarInfo("metadata.json")
-    member.size, member.mode = len(content), 0o644
     with tarfile.open(file, "w") as box:
-        box.addfile(member, io.BytesIO(content))
+        archives.add(box, "metadata.json", content)
 
 
 def catalogue(name: str, version: str, box: Path) -> str:

@@ -20,6 +20,7 @@ from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.rootfs import installed, mmdebstrap
 from lab.errors import LabError
+from lab.host import archives
 from lab.quoting import fstab
 
 HERE = Path(__file__).parent
@@ -86,7 +87,7 @@ def _make(folder: Path, final: Path, provision: Path, sink: LineSink) -> Mapping
     """Build everything in ``folder``, which will be moved to ``final``."""
     found = components(provision)
     script = folder / "customize"
-    installs = [part.install for part in found if part.install is not None]
+    installs = {part.name: part.install for part in found if part.install}
     script.write_text(customize_script(installs, HERE / "container.sh"))
     script.chmod(0o755)
     rootfs = folder / "rootfs"
@@ -128,6 +129,4 @@ def write_box(file: Path, config: str, template: str, lower: Path) -> None:
     }
     with tarfile.open(file, "w") as box:
         for name, (content, mode) in members.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), mode
-            box.addfile(member, io.BytesIO(content))
+            archives.add(box, name, content, mode)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from lab.context import Lab
 from lab.errors import LabError
+from lab.host import archives
 from lab.machine import Machine
 from lab.model.functions import Function
 from lab.parallel import workers
@@ -66,12 +66,14 @@ def collect(lab: Lab) -> Collected:
         files.update(found)
     files["lab.json"] = _status(lab)
     file.touch(mode=0o600)
+    now = int(time.time())
     with tarfile.open(file, "w:gz") as archive:
         for path, text in sorted(files.items()):
-            _add(archive, f"{lab.identity.name}/{path}", text.encode())
+            archives.add(archive, f"{lab.identity.name}/{path}", text.encode(), mtime=now)
         for own in OWN:
             if (lab.state.folder / own).is_file():
-                _add(archive, f"{lab.identity.name}/{own}", (lab.state.folder / own).read_bytes())
+                content = (lab.state.folder / own).read_bytes()
+                archives.add(archive, f"{lab.identity.name}/{own}", content, mtime=now)
     unanswered = sum(path.endswith(".error") for path in files)
     return Collected(file, len(files), len(running), unanswered)
 
@@ -97,10 +99,3 @@ def _status(lab: Lab) -> str:
         return json.dumps(lab.status().as_json(), indent=1)
     except LabError as error:
         return json.dumps({"error": str(error)})
-
-
-def _add(archive: tarfile.TarFile, path: str, content: bytes) -> None:
-    member = tarfile.TarInfo(path)
-    member.size = len(content)
-    member.mtime = int(time.time())
-    archive.addfile(member, io.BytesIO(content))

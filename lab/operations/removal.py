@@ -13,6 +13,7 @@ from lab.context import allocations
 from lab.definition import Definition, load
 from lab.errors import LabError
 from lab.faults.ledger import still_open
+from lab.host.files import UNFINISHED
 from lab.plan.site import Site
 from lab.providers import choice
 from lab.providers.remains import Remains
@@ -50,7 +51,7 @@ def remove(state: State, sink: LineSink) -> list[str]:
         removed = Remains(state.identity, site, definition).remove_all(sink)
     shutil.rmtree(state.sockets, ignore_errors=True)
     forget(Cache.default().root, state.identity.prefix)
-    for unfinished in state.folder.glob(".*.new"):
+    for unfinished in state.folder.glob(UNFINISHED):
         unfinished.unlink()  # a write that was killed: it may hold the administrator's credential
     _forget_open(state, sink)
     for name in MADE_BY_UP:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lab.host import archives
 
 #: The processor's name in Debian and in image configurations (GOARCH).
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -53,8 +54,8 @@ def write(image: Image, folder: Path, machine: str) -> Path:
     manifest = [{"Config": config_name, "RepoTags": [image.name], "Layers": [f"{digest}/layer.tar"]}]
     target = folder / image.file_name
     with tarfile.open(target, "w", format=tarfile.USTAR_FORMAT) as archive:
-        _add(archive, "manifest.json", json.dumps(manifest).encode())
-        _add(archive, config_name, config)
+        archives.add(archive, "manifest.json", json.dumps(manifest).encode())
+        archives.add(archive, config_name, config)
         member = tarfile.TarInfo(f"{digest}/layer.tar")
         member.size = layer.stat().st_size
         with layer.open("rb") as file:
@@ -99,15 +100,9 @@ def _add_path(layer: tarfile.TarFile, path: str, content: Path | str | Link | No
         member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, content.target
         layer.addfile(member)
     elif isinstance(content, str):
-        _add(layer, path, content.encode())
+        archives.add(layer, path, content.encode())
     else:
         status = content.stat()
         member.size, member.mode = status.st_size, 0o755 if status.st_mode & 0o111 else 0o644
         with content.open("rb") as file:
             layer.addfile(member, file)
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from lab.errors import LabError
+from lab.host.files import write as write_file
 from lab.plan.render import File
 
 #: Remembers what the last rendering wrote, so that nothing else in the folder is ever removed.
@@ -28,10 +28,10 @@ def write(files: Mapping[str, File], folder: Path) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
         known = _known(folder)
         # Recorded before anything is written: an interrupted write is tidied up by the next one.
-        _replace(folder / RECORD, json.dumps(sorted({*known, *files}), indent=0) + "\n", 0o644)
+        write_file(folder / RECORD, json.dumps(sorted({*known, *files}), indent=0) + "\n")
         changed = [name for name, file in sorted(files.items()) if _put(folder / name, file)]
         changed += [name for name in sorted(known - set(files)) if _remove(folder, name)]
-        _replace(folder / RECORD, json.dumps(sorted(files), indent=0) + "\n", 0o644)
+        write_file(folder / RECORD, json.dumps(sorted(files), indent=0) + "\n")
     except OSError as error:
         raise LabError(
             f"cannot write {error.filename or folder}: {error.strerror}", "room and permissions there?"
@@ -61,7 +61,7 @@ def _put(path: Path, file: File) -> bool:
     if _says(path, file):
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, file.content, file.mode)
+    write_file(path, file.content, file.mode)
     return True
 
 
@@ -70,13 +70,6 @@ def _says(path: Path, file: File) -> bool:
         return path.read_bytes() == file.content.encode() and path.stat().st_mode & 0o7777 == file.mode
     except FileNotFoundError:
         return False
-
-
-def _replace(path: Path, content: str, mode: int) -> None:
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(content, encoding="utf-8")
-    new.chmod(mode)
-    os.replace(new, path)  # noqa: PTH105 - replaces in one step, which is the point
 
 
 def _remove(folder: Path, name: str) -> bool:

@@ -15,7 +15,7 @@ import needs
 import pytest
 
 from lab.box import lxc
-from lab.box.components import all_packages, components, inputs, package_names
+from lab.box.components import Component, all_packages, components, inputs, package_names
 from lab.box.customize import customize_script
 from lab.cache import Cache
 from lab.debian.rootfs import installed
@@ -32,7 +32,8 @@ def provision(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
         if packages is not None:
             (folder / name / "packages").write_text(packages)
-    (folder / "node/install.sh").write_text("true\n")
+    (folder / "node/install.sh.j2").write_text('true\n{% include "common/packages.sh.j2" %}\n')
+    (folder / "common/packages.sh.j2").write_text("true\n")
     (folder / "node/node.sh.j2").write_text("{{ node.name }}\n")
     return folder
 
@@ -44,7 +45,7 @@ def test_package_lists_have_comments() -> None:
 def test_the_machine_itself_comes_first(provision: Path) -> None:
     found = components(provision)
     assert [component.name for component in found] == ["node", "haproxy"]
-    assert [component.install is None for component in found] == [False, True]
+    assert [component.install for component in found] == ["true\ntrue\n", ""]
     assert all_packages(found) == ["curl", "haproxy", "sudo"]
 
 
@@ -63,7 +64,7 @@ def test_the_same_text_gives_the_same_box_wherever_it_lies(provision: Path, tmp_
     assert key(provision) == key(other)
 
 
-@pytest.mark.parametrize("name", ["node/install.sh", "haproxy/packages"])
+@pytest.mark.parametrize("name", ["node/install.sh.j2", "common/packages.sh.j2", "haproxy/packages"])
 def test_what_is_installed_decides_the_box(provision: Path, name: str) -> None:
     before = key(provision)
     with (provision / name).open("a") as file:
@@ -167,10 +168,11 @@ def test_a_box_whose_root_is_gone_makes_no_machine(tmp_path: Path) -> None:
 
 
 def test_every_install_script_runs_in_the_root_and_the_mirror_is_forgotten(tmp_path: Path) -> None:
-    scripts = [tmp_path / "it's here" / "node/install.sh"]
-    script = customize_script(scripts, HERE / "container.sh")
-    assert shlex.quote(str(scripts[0])) in script
-    assert script.index("node/install.sh") < script.index("vagrant-user.sh") < script.index("container.sh")
+    kind = tmp_path / "it's here" / "container.sh"
+    script = customize_script({"node": "printf '%s' \"$HOME\"\n"}, kind)
+    assert shlex.quote(str(kind)) in script
+    assert "<< 'INSTALL'\nprintf '%s' \"$HOME\"\nINSTALL\n" in script
+    assert script.index("INSTALL") < script.index("vagrant-user.sh") < script.index("container.sh")
     assert "99mmdebstrap" in script
     subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
@@ -187,7 +189,6 @@ def test_installed_packages_are_read_from_dpkgs_records(tmp_path: Path) -> None:
 
 
 SCRIPTS = [
-    *sorted(PROVISION.glob("*/install.sh")),
     *(HERE / name for name in ("container.sh", "vagrant-user.sh", "lxc-template", "lxc-seed")),
     HERE.parent / "payload/seed.sh",
     PROVISION / "kubernetes/crictl",
@@ -200,11 +201,17 @@ def test_shellcheck_has_nothing_to_say(path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in PROVISION.glob("*/install.sh")))
-def test_an_install_script_installs_on_a_stock_box_what_its_package_list_says(name: str) -> None:
-    match = re.search(r"^packages=\(([^)]*)\)", (PROVISION / name / "install.sh").read_text(), re.MULTILINE)
+INSTALLED_BY_SCRIPT = [component for component in components(PROVISION) if component.install]
+
+
+@pytest.mark.parametrize("component", INSTALLED_BY_SCRIPT, ids=lambda component: component.name)
+def test_an_install_script_stands_alone_and_installs_what_its_package_list_says(component: Component) -> None:
+    result = subprocess.run(["shellcheck", "-"], input=component.install, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
+    match = re.search(r"^packages=\(([^)]*)\)", component.install, re.MULTILINE)
     assert match is not None
-    assert tuple(match[1].split()) == package_names((PROVISION / name / "packages").read_text())
+    assert tuple(match[1].split()) == component.packages
+    assert component.install.startswith("#!/usr/bin/env bash\n") and "apt-get" in component.install
 
 
 def test_vagrant_takes_the_box_from_a_cache_with_any_name(tmp_path: Path) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import select
 import shutil
 import subprocess
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from lab.cache import Cache
 from lab.command import LineSink, run
 from lab.errors import LabError, UsageError
+from lab.host.locks import locked
 from lab.identity import Identity
 from lab.providers.libvirt import process
 from lab.providers.libvirt.daemon import listening
@@ -249,15 +247,7 @@ class PrivateDaemon:
             raise LabError(f"a process of the lab's own libvirt daemon ended at once ({name})")
         process.save(self.run / name, found)
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> AbstractContextManager[None]:
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = FileLock(self.run / "lock", timeout=START_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LabError(f"another command has been starting the lab's libvirt for {START_SECONDS:.0f} s") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        busy = LabError(f"another command has been starting the lab's libvirt for {START_SECONDS:.0f} s")
+        return locked(self.run / "lock", START_SECONDS, busy)

@@ -10,6 +10,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.host import files
+
 #: Seconds until a killed process is gone: the kernel has its memory to give back first.
 KILL_SECONDS = 5.0
 
@@ -74,9 +76,7 @@ class Process:
 def save(file: Path, process: Process) -> None:
     """Record a process; the record appears whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.new")
-    unfinished.write_text(json.dumps({"pid": process.pid, "started": process.started}))
-    unfinished.replace(file)
+    files.write(file, json.dumps({"pid": process.pid, "started": process.started}))
 
 
 def load(file: Path) -> Process | None:

@@ -11,6 +11,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from lab.command import LineSink, Note
+from lab.host import files
 from lab.providers.libvirt import connection as virt
 
 #: The pool that vagrant-libvirt uses unless told otherwise, and makes by itself where it is missing.
@@ -118,13 +119,11 @@ def _lookup(pool: Any, name: str) -> Any | None:
 
 def _link(image: Path, target: Path) -> None:
     """Give the file a second name; where that is another disk, copy it, whole or not at all."""
-    unfinished = target.with_name(f".{target.name}.new")
-    unfinished.unlink(missing_ok=True)
-    try:
-        os.link(image, unfinished)
-    except OSError:  # another disk, or a file system without links: the copy below fails if it is anything worse
-        shutil.copyfile(image, unfinished)
-    unfinished.replace(target)
+    with files.begun(target) as unfinished:
+        try:
+            os.link(image, unfinished)
+        except OSError:  # another disk, or a file system without links: the copy below fails if it is anything worse
+            shutil.copyfile(image, unfinished)
 
 
 def _upload(pool: Any, name: str, image: Path, sink: LineSink) -> None:
