@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lab.kubernetes.release import Path, Release
+from lab.kubernetes.release import FieldPath, Release
 from lab.model.functions import Function
 from lab.topology import Node, Topology
 
@@ -46,7 +46,7 @@ class Credential:
     certificate_key: str
 
 
-WHY: Mapping[Path, str] = {
+WHY: Mapping[FieldPath, str] = {
     ("bootstrapTokens",): (
         "kubeadm makes a token whatever it is told, for a day when it is told nothing. "
         "Each join is given one of its own."
@@ -65,7 +65,7 @@ WHY: Mapping[Path, str] = {
 }
 
 
-def comments(release: Release) -> dict[Path, str]:
+def comments(release: Release) -> dict[FieldPath, str]:
     """Why fields of a release's documents are as they are, by their paths."""
     found = {**WHY, **{setting.path: setting.why for setting in release.kubelet}}
     for skipped in release.preflight:

@@ -20,7 +20,7 @@ IN_IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kub
 FIRST_ON_CGROUP_V2 = (1, 25)
 
 #: Where a field of a document stands: the names that lead to it. An item of a list goes by its text or its "name".
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Skipped:
 class Setting:
     """A field of the kubelet's configuration that is there because of the release."""
 
-    path: Path
+    path: FieldPath
     value: bool
     why: str
 
@@ -138,7 +138,7 @@ def minor(version: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-#: Its own limits are an ordinary host's, and its nodes are a lab's.
+#: Checks of what an ordinary host has, and a lab's machines need not have.
 SMALL = (Skipped("Swap", "the kubelet is told failSwapOn: false"), Skipped("NumCPU"), Skipped("Mem"))
 
 V1_20_2 = Release(

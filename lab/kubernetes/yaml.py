@@ -36,7 +36,7 @@ def text(documents: Iterable[Mapping[str, Any]], comments: Mapping[tuple[str, ..
     """
     yaml = YAML()
     yaml.indent(mapping=INDENT, sequence=2 * INDENT, offset=INDENT)
-    yaml.width = sys.maxsize  # a text that is folded is not what was written where a shell reads it too
+    yaml.width = sys.maxsize  # a text is a line: people look for it
     stream = io.StringIO()
     yaml.dump_all([_commented(document, comments, ()) for document in documents], stream)
     return stream.getvalue()

@@ -35,6 +35,7 @@ def test_every_text_stays_a_text(version: tuple[int, int]) -> None:
 def test_words_addresses_and_amounts_need_no_quotes_and_y_does() -> None:
     for one in ("10.21.0.11", "10.244.0.0/16", "1%", "50Mi", "240s", "/etc/kubernetes", "v1.20.2", "master1"):
         assert text([{"a": one}], {}) == f"a: {one}\n"
+    assert text([{"a": "x " * 500}], {}) == f'a: "{"x " * 500}"\n', "a text is a line"
     for one in ("y", "N", "on", "1", "1s.5"):
         assert text([{"a": one}], {}) == f'a: "{one}"\n'
 
