@@ -6,7 +6,6 @@ So a fault outlives even a SIGKILL of this program only until the next command, 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from lab.errors import LabError
 from lab.faults.hands import MachineHands, Machines
 from lab.faults.kinds import KINDS, kind_of
 from lab.faults.spec import Fault
+from lab.host import files
 from lab.interrupts import Open, held, unbroken
 from lab.state import State
 
@@ -133,12 +133,8 @@ class Ledger:
             self.path.unlink(missing_ok=True)
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_suffix(".new")
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump([{"id": entry.id, **asdict(entry.fault)} for entry in entries], file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.path)
+        written = [{"id": entry.id, **asdict(entry.fault)} for entry in entries]
+        files.write(self.path, json.dumps(written, indent=1), durable=True)
 
 
 def _entry(data: dict[str, Any]) -> Entry:

@@ -14,6 +14,7 @@ from lab.errors import LabError
 from lab.faults.kind import Situation
 from lab.faults.kinds import kind_of
 from lab.faults.ledger import Ledger, heal_open
+from lab.host import files
 from lab.interrupts import held, unbroken
 from lab.verify.cases.case import Case
 from lab.verify.history import History, Records
@@ -106,9 +107,7 @@ def numbered(cases: Sequence[Case]) -> list[tuple[Part, Case]]:
 
 def store(run: Run) -> None:
     """Write verdict.json."""
-    new = run.folder / "verdict.json.new"
-    new.write_text(json.dumps(as_data(run.cases), indent=1) + "\n", encoding="utf-8")
-    new.replace(run.folder / "verdict.json")
+    files.write(run.folder / "verdict.json", json.dumps(as_data(run.cases), indent=1) + "\n")
 
 
 def _run_case(case: Case, part: Part, view: LabView, history: History, sink: LineSink, doubt: str) -> bool:
