@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from lab.definition.driver import EMULATION
 from lab.errors import LabError
 from lab.machine import Machine
+from lab.machines.programs import text
 from lab.parallel import workers
 from lab.topology import Node, Topology
 from lab.waiting import WaitTimeout, wait_for
-
-OBSERVER = Path(__file__).with_name("observer.py")
 
 #: Seconds that one machine is given to answer: the observer's own limits are two seconds a question.
 ASK_SECONDS = 15.0
@@ -32,8 +30,7 @@ Observation = Mapping[str, Any]
 
 def ask(machine: Machine, node: Node, vip: str, seconds: float = ASK_SECONDS) -> Observation:
     """Ask one machine; never raises, because a machine that does not answer is an observation too."""
-    program = OBSERVER.read_text()
-    script = f"python3 - \"$@\" <<'OBSERVER'\n{program}\nOBSERVER\n"
+    script = f"python3 - \"$@\" <<'OBSERVER'\n{text('observer')}\nOBSERVER\n"
     try:
         args = [vip, " ".join(sorted(node.functions)), str(node.address)]
         result = machine.run(script, args, timeout=seconds, label="observe").check()

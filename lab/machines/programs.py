@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +15,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "provision" / "probe"
 #: Where the administrator's credential lies on every master; the programs read it there and nothing takes it away.
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 
+#: How a program takes what it has in common with others: ``from stats import servers``.
+PART = re.compile(r"^from (?P<part>stats) import .*$", re.MULTILINE)
+
 #: Ends the program's text in the shell's input; no program contains such a line.
 END = "END-OF-PROGRAM"
 
 
 def text(name: str) -> str:
-    """A program's text."""
+    """A program's text, with the parts that it imports in the places of their imports: it is sent as one."""
+    return PART.sub(lambda found: _read(found["part"]), _read(name))
+
+
+def _read(name: str) -> str:
     return (FOLDER / f"{name}.py").read_text(encoding="utf-8")
 
 

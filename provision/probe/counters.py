@@ -6,13 +6,15 @@
 Only the standard library (Python 3.9 or later): it is sent over ssh and run as it is.
 """
 
-import csv
-import io
 import json
-import socket
 import sys
 import time
 from pathlib import Path
+
+from stats import servers
+
+#: Seconds that haproxy is given to tell.
+SECONDS = 5.0
 
 
 def audited(directory: str, agent: str) -> dict[str, object]:
@@ -47,23 +49,12 @@ def finished_creation(event: dict[str, object], agent: str) -> bool:
 
 def sessions(path: str, backend: str) -> dict[str, object]:
     """Total sessions (``stot``) of each server of ``backend``, and whether it is up."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(5.0)
-        connection.connect(path)
-        connection.sendall(b"show stat\n")
-        answer = b""
-        while True:
-            piece = connection.recv(1 << 16)
-            if not piece:
-                break
-            answer += piece
-    rows = csv.DictReader(io.StringIO(answer.decode("utf-8").lstrip("# ")))
-    servers = [row for row in rows if row["pxname"] == backend and row["svname"] not in ("FRONTEND", "BACKEND")]
+    found = [row for row in servers(path, SECONDS) if row["pxname"] == backend]
     return {
         "kind": "sessions",
         "t": time.time(),
-        "sessions": {row["svname"]: int(row["stot"]) for row in servers},
-        "status": {row["svname"]: row["status"] for row in servers},
+        "sessions": {row["svname"]: int(row["stot"]) for row in found},
+        "status": {row["svname"]: row["status"] for row in found},
     }
 
 

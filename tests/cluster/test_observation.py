@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from lab.cluster.observation import OBSERVER, ask, observe
+from lab.cluster.observation import ask, observe
 from lab.command import CommandTimeout, Result
 from lab.definition import parse
+from lab.machines.programs import text
 from lab.topology import derive
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -57,7 +57,7 @@ def test_a_worker_is_not_asked_for_what_only_masters_have() -> None:
 
 
 def test_the_observer_needs_no_more_than_the_standard_library() -> None:
-    argv = [sys.executable, "-I", "-S", str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"]
+    argv = [sys.executable, "-I", "-S", "-c", text("observer"), "10.21.0.100", "worker", "10.21.0.14"]
     done = subprocess.run(argv, capture_output=True, check=True, timeout=30)
     assert json.loads(done.stdout)["hostname"]
 
@@ -96,9 +96,16 @@ def lease(name: str, seconds_ago: float | None, **more: Any) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": spec}
 
 
+def program(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the observer's text defines, once it has run here."""
+    monkeypatch.setattr(sys, "argv", ["observer.py", "10.21.0.100", "worker", "10.21.0.14"])
+    defined: dict[str, Any] = {}
+    exec(text("observer"), defined)
+    return defined
+
+
 def test_a_lease_that_ran_out_has_no_holder_whatever_name_is_left_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"])
-    observer = runpy.run_path(str(OBSERVER))
+    observer = program(monkeypatch)
     found = observer["holders"]([lease("fresh", 2), lease("old", 16), lease("never", None)], NOW)
     assert found == {"fresh": "fresh-holder", "old": "", "never": ""}
     given = {"metadata": {"name": "x"}, "spec": {"renewTime": "2026-11-23T20:00:00.250000Z"}}
@@ -106,8 +113,7 @@ def test_a_lease_that_ran_out_has_no_holder_whatever_name_is_left_in_it(monkeypa
 
 
 def test_what_a_machine_says_of_its_membership(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [str(OBSERVER), "10.21.0.100", "worker", "10.21.0.14"])
-    observer = runpy.run_path(str(OBSERVER))
+    observer = program(monkeypatch)
     for function in ("node_uid", "authority"):
         observer[function].__globals__.update(HALAB=tmp_path, PKI=str(tmp_path))
     assert (observer["node_uid"](), observer["authority"]()) == ("", "")

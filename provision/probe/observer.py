@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from stats import servers
+
 VIP, FUNCTIONS, ADDRESS = sys.argv[1], sys.argv[2].split(), sys.argv[3]
 PKI = "/etc/kubernetes/pki"
 HALAB = Path("/var/lib/halab")
@@ -36,15 +38,7 @@ def addresses() -> list[str]:
 
 def backends() -> dict[str, str]:
     """Name to status of every server behind this machine's haproxy, by its statistics socket."""
-    with socket.socket(socket.AF_UNIX) as stats:
-        stats.settimeout(SECONDS)
-        stats.connect("/run/haproxy/admin.sock")
-        stats.sendall(b"show stat\n")
-        text = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
-    rows = [line.split(",") for line in text.lstrip("# ").splitlines() if line]
-    head = rows[0]
-    table = [dict(zip(head, row, strict=False)) for row in rows[1:]]
-    return {row["svname"]: row["status"].split()[0] for row in table if row["svname"] not in ("FRONTEND", "BACKEND")}
+    return {row["svname"]: row["status"].split()[0] for row in servers("/run/haproxy/admin.sock", SECONDS)}
 
 
 def ask(host: str, port: int, path: str, certificate: str, body: str | None = None) -> Any:
