@@ -58,9 +58,9 @@ WHY: Mapping[FieldPath, str] = {
         "Each node's pod network is set by the lab (CNI configuration and routes); a second allocator would disagree."
     ),
     ("failCgroupV1",): "By itself a kubelet refuses to start on control groups v1, which these machines have.",
-    (
-        "evictionHard",
-    ): "The machines share one disk with the host: its filling up is not theirs to cure by evicting pods.",
+    ("evictionHard",): (
+        "The machines share one disk with the host: its filling up is not theirs to cure by evicting pods."
+    ),
     ("conntrack", "maxPerCore"): "The table's size belongs to the host's kernel.",
 }
 
