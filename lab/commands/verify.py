@@ -26,10 +26,10 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
                 f"lab {lab.identity.name} has machines only: there is nothing to verify yet",
                 "./inv up brings it further",
             )
-        chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.ranked))
+        seen = view(lab)
+        chosen = named(cases) if cases else usual(seen)
         if not chosen:
             raise LabError("there is no case for this lab")
-        seen = view(lab)
         folder = new_folder(seen, "verify")
         done = run_cases(
             chosen,

@@ -1,7 +1,8 @@
-"""Probes: they record and do nothing else. Each is a program on a machine whose lines go into the history."""
+"""Probes: they record and do nothing else. Each is a program on one machine or several, whose lines are records."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lab.command import Stream
@@ -19,34 +20,63 @@ BEAT = 0.1
 LIFETIME = 900
 
 
+@dataclass(frozen=True)
+class Probe:
+    """``program`` is in provision/probe; ``where`` says on which machines it runs, ``words`` are its arguments."""
+
+    name: str
+    program: str
+    where: Callable[[LabView], Iterable[str]]
+    words: Callable[[LabView], Iterable[object]]
+
+
+#: The client's connections.
+CONNECTIONS = Probe(
+    "connections",
+    "connections",
+    lambda view: [view.client.name],
+    lambda view: [view.topology.vip, view.topology.port, view.pace.rate, LIFETIME, "/readyz", view.pace.patience],
+)
+
+#: Which masters hold the VIP.
+HOLDERS_OF_VIP = Probe(
+    "holders",
+    "holders",
+    lambda view: [node.name for node in view.topology.load_balancers],
+    lambda view: [view.topology.vip, BEAT, LIFETIME],
+)
+
+
+def lease(name: str) -> Probe:
+    """Who holds a lease, followed from one master through the VIP."""
+    return Probe(
+        f"lease {name}",
+        "api",
+        lambda view: [view.operator()],
+        lambda view: [view.endpoint, programs.KUBECONFIG, "halab-lease", "lease", name, LIFETIME],
+    )
+
+
 @dataclass
 class Probes:
     """The probes of one case. ``stop`` ends them all and may be called twice."""
 
     view: LabView
     history: History
-    _streams: dict[str, tuple[str, Stream]] = field(default_factory=dict)
+    _streams: dict[tuple[Probe, str], Stream] = field(default_factory=dict)
 
-    def start(self) -> None:
-        """Start the client's connections and every master's holder watcher."""
-        topology = self.view.topology
-        client = self.view.client.name
-        pace = self.view.pace
-        words = [topology.vip, topology.port, pace.rate, LIFETIME, "/readyz", pace.patience]
-        self._stream("connections", client, "connections", words)
-        for node in topology.load_balancers:
-            self.watch_holder(node.name)
+    def start(self, probe: Probe) -> None:
+        """Start a probe, wherever it runs."""
+        for node in probe.where(self.view):
+            self._start(probe, node)
 
-    def watch_holder(self, node: str) -> None:
-        """Watch (again) whether a master holds the VIP; needed anew after its machine was switched off."""
-        self._stream(f"holders {node}", node, "holders", [self.view.topology.vip, BEAT, LIFETIME])
-
-    def watch_lease(self, node: str, lease: str) -> None:
-        """Follow a lease from one master, through the VIP."""
-        endpoint = f"{self.view.topology.vip}:{self.view.topology.port}"
-        self._stream(
-            f"lease {lease}", node, "api", [endpoint, programs.KUBECONFIG, "halab-lease", "lease", lease, LIFETIME]
-        )
+    def again(self, node: str) -> None:
+        """Start anew what ran on a machine that was switched off, or stood still."""
+        for probe, where in list(self._streams):
+            if where == node:
+                self._streams.pop((probe, node)).stop()
+                self._start(probe, node)
+        self.clocks(node)
 
     def clocks(self, *nodes: str) -> None:
         """Measure clocks against this host's: these machines', or all that are watched."""
@@ -55,34 +85,31 @@ class Probes:
             offset = clock.measure(self.view.machines[node])
             self.history.add(Clock(source=node, offset=offset.seconds, error=offset.error))
 
-    def _stream(self, key: str, node: str, program: str, args: list[object]) -> None:
-        old = self._streams.pop(key, None)
-        if old is not None:
-            old[1].stop()
-        words = [str(arg) for arg in args]
+    def _start(self, probe: Probe, node: str) -> None:
+        words = [str(word) for word in probe.words(self.view)]
 
         def hear(line: str) -> None:
             self.history.hear(node, line)
 
-        stream = self.view.machines[node].stream(["python3", "-u", "-", *words], hear, stdin=programs.text(program))
-        self._streams[key] = node, stream
+        machine, text = self.view.machines[node], programs.text(probe.program)
+        self._streams[probe, node] = machine.stream(["python3", "-u", "-", *words], hear, stdin=text)
 
-    def end_client(self) -> None:
-        """End the client's connections, and leave the other probes running."""
-        _, stream = self._streams.pop("connections")
-        stream.stop()
+    def end(self, probe: Probe) -> None:
+        """End one probe, and leave the others running."""
+        for key in [key for key in self._streams if key[0] == probe]:
+            self._streams.pop(key).stop()
 
     def check(self) -> None:
         """Raises LabError when a probe has ended before its time."""
-        for key, (node, stream) in self._streams.items():
+        for (probe, node), stream in self._streams.items():
             if not stream.alive:
-                raise LabError(f"the probe '{key}' on {node} ended: {stream.errors or 'it said nothing'}")
+                raise LabError(f"the probe '{probe.name}' on {node} ended: {stream.errors or 'it said nothing'}")
 
     def stop(self) -> None:
         """End all probes; one that had ended before is noted, for whoever reads an *unknown* later."""
-        ended = [(key, node, stream) for key, (node, stream) in self._streams.items() if not stream.alive]
-        for _, stream in self._streams.values():
+        ended = [(key, stream) for key, stream in self._streams.items() if not stream.alive]
+        for stream in self._streams.values():
             stream.stop()
         self._streams.clear()
-        for key, node, stream in ended:
-            self.history.add(Note(source=node, text=f"the probe '{key}' had ended: {stream.errors}"))
+        for (probe, node), stream in ended:
+            self.history.add(Note(source=node, text=f"the probe '{probe.name}' had ended: {stream.errors}"))

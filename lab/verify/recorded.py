@@ -9,7 +9,8 @@ from functools import cached_property
 
 from lab.verify.history import Kind, Records
 from lab.verify.pace import Pace
-from lab.verify.records import LAB, Clock, FaultStep, Header, Holder, Phase, Probe, Promised, Record
+from lab.verify.promised import Promised
+from lab.verify.records import LAB, Clock, FaultStep, Header, Holder, Phase, Probe, Record
 
 #: A stamp that lies further behind its arrival (seconds) than this, from a machine that was made to stand still, is
 #: that of a clock that stood with it: then the arrival counts. Ordinary arrivals come within milliseconds.

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from lab.faults.kinds import kind_of
 from lab.faults.ledger import Ledger, heal_open
 from lab.host import files
 from lab.interrupts import held, unbroken
-from lab.verify.cases.case import Case
+from lab.verify.case import Case
 from lab.verify.history import History, Records
 from lab.verify.judge import Judged, judge
 from lab.verify.probes import Probes
+from lab.verify.promised import NOTHING, Promised
 from lab.verify.recorded import Recorded
-from lab.verify.records import NOTHING, BrokenOff, Header, Note, Part, Phase, Promised
+from lab.verify.records import BrokenOff, Header, Note, Part, Phase
 from lab.verify.stage import Stage
 from lab.verify.verdict import CaseVerdict, Outcome, as_data, merge
 from lab.verify.view import LabView
@@ -152,34 +154,47 @@ def _run_case(case: Case, part: Part, view: LabView, history: History, sink: Lin
 
 def promised(case: Case, view: LabView) -> Promised | None:
     """What is promised of what a case does; None where nothing is."""
-    if not case.fault:
+    if not case.faults:
         return NOTHING
-    promise = kind_of(case.fault).promise
-    return promise and Promised.of(promise(Situation(view.topology, view.kubernetes)))
+    if len(case.faults) > 1:
+        return None  # what each is promised alone says nothing of several at once
+    (aimed,) = case.faults
+    promise = kind_of(aimed.kind).promise
+    return promise and Promised.of(promise(Situation(view.topology, view.kubernetes, aimed.parameters)))
 
 
 def _conduct(case: Case, stage: Stage, doubt: str) -> None:
     """Start the probes, wait for the steady state, run the case in it."""
-    if reason := doubt or _cannot(case, stage.view):
+    if reason := doubt or case.lacks(stage.view):
         raise LabError(reason)
     stage.probes.clocks()
-    stage.probes.start()
-    if case.lease:
-        stage.probes.watch_lease(stage.operator(), case.lease)
+    for probe in case.probes:
+        stage.probes.start(probe)
     if _steady(stage, case):
-        case.run(stage)
+        _perform(case, stage)
     stage.probes.check()
 
 
-def _cannot(case: Case, view: LabView) -> str:
-    """Why a case cannot be run on this lab; "" when it can."""
-    if case.kubernetes and not view.kubernetes:
-        return "it needs a cluster, and this lab has none yet: ./inv up"
-    if missing := case.needs - view.provider.capabilities:
-        return f"provider {view.provider.name} cannot {', '.join(sorted(missing))}"
-    if len(view.ranking) < case.masters:
-        return f"it needs {case.masters} masters, and this lab has {len(view.ranking)}: nobody could take over"
-    return ""
+def _perform(case: Case, stage: Stage) -> None:
+    """In the steady state: make the faults, do what is done meanwhile, heal them, do what is done afterwards."""
+    stage.faults = [aimed.fault(stage) for aimed in case.faults]
+    for fault in stage.faults:
+        stage.tell(kind_of(fault.kind).told(fault))
+    with ExitStack() as lasting:
+        if stage.faults:
+            stage.phase("fault")
+        for fault in stage.faults:
+            lasting.enter_context(stage.struck(fault))
+        for act in case.meanwhile:
+            act(stage)
+        if stage.faults:
+            stage.tell(f"healing {' and '.join(stage.victims)}")
+            stage.phase("heal")
+    silenced, stage.faults = stage.silenced, ()
+    for node in silenced:
+        stage.probes.again(node)
+    for act in case.afterwards:
+        act(stage)
 
 
 def _steady(stage: Stage, case: Case) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from lab.machines import programs
 from lab.verify.checks.cluster import POD_RUNS
 from lab.verify.history import History, Records
 from lab.verify.probes import Probes
+from lab.verify.promised import NOTHING, Promised
 from lab.verify.records import (
-    NOTHING,
     Audit,
     FaultStep,
     Holder,
@@ -27,7 +27,6 @@ from lab.verify.records import (
     Phase,
     PodAsked,
     Probe,
-    Promised,
     Sessions,
     heard,
 )
@@ -53,11 +52,22 @@ class Stage:
     probes: Probes
     tell: Callable[[str], None]
     promised: Promised = NOTHING
+    faults: Sequence[Fault] = ()
 
     @property
-    def endpoint(self) -> str:
-        """Where the cluster's API is to be reached: the VIP."""
-        return f"{self.view.topology.vip}:{self.view.topology.port}"
+    def victims(self) -> tuple[str, ...]:
+        """The machines that something is done to."""
+        return tuple(dict.fromkeys(node for fault in self.faults for node in fault.targets))
+
+    @property
+    def silenced(self) -> tuple[str, ...]:
+        """Those of them that say nothing meanwhile."""
+        return tuple(node for fault in self.faults if kind_of(fault.kind).silences for node in fault.targets)
+
+    @property
+    def operator(self) -> str:
+        """The master from which requests are made."""
+        return self.view.operator(*self.victims)
 
     @property
     def best(self) -> str:
@@ -71,9 +81,10 @@ class Stage:
             return self.best
         return next(iter(self.history.look(holding_now)), self.best)
 
-    def next_best(self, broken: str) -> str:
-        """The best master besides one."""
-        return next((n.name for n in self.view.ranking if n.name != broken), broken)
+    @property
+    def heir(self) -> str:
+        """The best master that nothing is done to."""
+        return next((node.name for node in self.view.ranking if node.name not in self.victims), self.best)
 
     @contextmanager
     def struck(self, fault: Fault) -> Iterator[None]:
@@ -89,17 +100,13 @@ class Stage:
         with applied(fault, self.view, tell):
             yield
 
-    def pods(self, broken: str = "") -> AbstractContextManager[None]:
+    def pods(self) -> AbstractContextManager[None]:
         """What is created inside the with-block by provision/probe/api.py is deleted at its end."""
-        return applied(Fault(TEST_PODS, (self.operator(broken),)), self.view)
+        return applied(Fault(TEST_PODS, (self.operator,)), self.view)
 
     def tag(self) -> str:
         """A short name for what is made now, unlike any before."""
         return uuid.uuid4().hex[:8]
-
-    def operator(self, broken: str = "") -> str:
-        """The master from which requests are made: the least of those that no fault is done to."""
-        return next((n.name for n in reversed(self.view.ranking) if n.name != broken), self.best)
 
     def all_told(self, records: Records) -> bool:
         """Has every master said whether it holds the VIP?"""
@@ -118,26 +125,27 @@ class Stage:
 
         self.history.wait(reached, 2 * seconds + 2)
 
-    def wait_holder(self, node: str, seconds: float, *, silent: str = "") -> bool:
-        """Wait until one master alone holds the VIP, by all masters' last words but that of a ``silent`` one."""
-        return self.history.wait(lambda records: holding_now(records) - {silent} == {node}, seconds)
+    def wait_holder(self, node: str, seconds: float) -> bool:
+        """Wait until one master alone holds the VIP, by the last words of all that are not silenced."""
+        silenced = set(self.silenced)
+        return self.history.wait(lambda records: holding_now(records) - silenced == {node}, seconds)
 
-    def api(self, node: str, agent: str, *words: object, timeout: float = 30.0) -> None:
+    def api(self, agent: str, *words: object, timeout: float = 30.0) -> None:
         """Let a master be a client of the API through the VIP; what it says goes into the history."""
-        args = [self.endpoint, programs.KUBECONFIG, agent, *words]
-        self._run(node, "api", args, timeout=timeout)
+        args = [self.view.endpoint, programs.KUBECONFIG, agent, *words]
+        self._run(self.operator, "api", args, timeout=timeout)
 
     def _run(self, node: str, program: str, args: list[object], timeout: float = 60.0) -> None:
         """Run a program to its end on a machine; what it says goes into the history."""
         machine = self.view.machines[node]
         programs.run(machine, program, args, lambda line: self.history.hear(node, line), timeout=timeout).check()
 
-    def run_pod(self, name: str, broken: str) -> None:
+    def run_pod(self, name: str) -> None:
         """Have a pod created through the VIP and follow it until it runs, or for as long as it is given."""
         self.history.add(PodAsked(pod=name))
         self.tell(f"creating pod {name} through the VIP")
         try:
-            self.api(self.operator(broken), "halab-pod", "pod", name, POD_RUNS + 1, timeout=POD_RUNS + 15)
+            self.api("halab-pod", "pod", name, POD_RUNS + 1, timeout=POD_RUNS + 15)
         except LabError as error:
             self.history.add(Note(text=error.message))
 

@@ -36,6 +36,15 @@ class LabView:
         return self.topology.ranked
 
     @property
+    def endpoint(self) -> str:
+        """Where the cluster's API is to be reached: the VIP."""
+        return f"{self.topology.vip}:{self.topology.port}"
+
+    def operator(self, *broken: str) -> str:
+        """The master from which requests are made: the least of those that are not broken."""
+        return next((node.name for node in reversed(self.ranking) if node.name not in broken), self.ranking[0].name)
+
+    @property
     def client(self) -> Machine:
         """The machine that plays the client: the first worker, or the least of the masters where there is none."""
         workers = self.topology.workers

@@ -14,7 +14,7 @@ from lab.verify import holding
 from lab.verify.checks import shown
 from lab.verify.history import History, Records
 from lab.verify.holding import Hold
-from lab.verify.probes import Probes
+from lab.verify.probes import HOLDERS_OF_VIP, Probes
 from lab.verify.recorded import PROMPT, Recorded
 from lab.verify.records import Header, Part
 from lab.verify.runner import new_folder
@@ -58,8 +58,7 @@ def watched(view: LabView, folder: Path) -> Iterator[Callable[[], Passage]]:
         stage = Stage(view, history, probes, lambda line: None)
         try:
             probes.clocks(*(node.name for node in view.ranking))
-            for node in view.ranking:
-                probes.watch_holder(node.name)
+            probes.start(HOLDERS_OF_VIP)
             if not history.wait(stage.all_told, FIRST_WORDS):
                 raise LabError(f"not all masters told within {FIRST_WORDS:.0f} s whether they hold the VIP")
             stage.phase("steady")

@@ -13,7 +13,7 @@ from hosts import left_of
 from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
-from lab.verify.cases import LOADBALANCER
+from lab.verify.cases import LOADBALANCER, tagged
 
 pytestmark = [pytest.mark.live, pytest.mark.long]
 
@@ -80,7 +80,7 @@ def test_other_names_addresses_port_and_networks(containers: None, tmp_path: Pat
 
 
 def test_what_the_articles_settings_survive_and_what_not_is_said_before_and_judged_after(containers: None) -> None:
-    cases = [case.name for case in LOADBALANCER]
+    cases = [case.name for case in tagged(LOADBALANCER)]
     with made("article", FOLDER / "configs/article.yaml") as lab:
         planned = lab("plan")
         for case in ("haproxy-hang", "pause"):

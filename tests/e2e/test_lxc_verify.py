@@ -11,7 +11,7 @@ from running import until
 
 from lab.faults.ledger import Ledger
 from lab.verify.cases import CASES as ALL
-from lab.verify.cases import LOADBALANCER
+from lab.verify.cases import LOADBALANCER, tagged
 
 pytestmark = pytest.mark.live
 
@@ -60,7 +60,7 @@ class TestVerify:
         others = ("--all-namespaces", "--selector", "tier!=control-plane,k8s-app!=kube-proxy", "--output", "name")
         until(lambda: lab.inv("kubectl", "get", "pods", *others).out, lambda pods: pods == "", "no pods", 60)
 
-    @pytest.mark.parametrize("case", [case.name for case in LOADBALANCER if case.name != "haproxy-stop"])
+    @pytest.mark.parametrize("case", [case.name for case in tagged(LOADBALANCER) if case.name != "haproxy-stop"])
     def test_every_other_fault_on_the_holder_is_survived_as_promised(self, case: str, lab: Shared) -> None:
         lab.healthy()
         verdict = _verified(lab, case)

@@ -16,7 +16,7 @@ from lab.faults import scheduler
 from lab.faults.kind import Situation
 from lab.project import DEFAULT_DEFINITION
 from lab.topology import derive
-from lab.verify.cases.scheduler import came_elsewhere
+from lab.verify.actions import came_elsewhere
 from lab.verify.history import History
 from lab.verify.records import Lease, Part
 from lab.verify.stage import Stage
@@ -99,8 +99,8 @@ def test_a_lease_that_was_given_up_has_come_to_nobody(tmp_path: Path) -> None:
         history.add(Lease(source="master1", lease="kube-scheduler", holder=""))
         with pytest.raises(LabError, match="nobody told within 0 s who holds the lease kube-scheduler"):
             stage.leader("kube-scheduler", 0.0)
-        assert not history.look(lambda records: came_elsewhere(records, "master2"))
+        assert not history.look(lambda records: came_elsewhere(records, ("master2",)))
         history.add(Lease(source="master1", lease="kube-scheduler", holder="master3_8a3e"))
         assert stage.leader("kube-scheduler", 0.0) == "master3"
-        assert history.look(lambda records: came_elsewhere(records, "master2"))
-        assert not history.look(lambda records: came_elsewhere(records, "master3"))
+        assert history.look(lambda records: came_elsewhere(records, ("master2",)))
+        assert not history.look(lambda records: came_elsewhere(records, ("master3",)))

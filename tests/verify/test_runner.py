@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,18 +16,23 @@ import pytest
 from lab.errors import LabError
 from lab.faults.kinds import KINDS
 from lab.faults.ledger import Ledger
+from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.state import State
 from lab.verify import cases, runner
+from lab.verify.case import Action, Aimed, Case, Needs
 from lab.verify.cases import named, usual
-from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.pace import NATIVE
+from lab.verify.probes import CONNECTIONS
 from lab.verify.records import Holder, Probe
 from lab.verify.stage import Stage
 from lab.verify.verdict import Outcome
 from tests.faking import STOP, Fake
+
+#: A fault on a machine that needs not be looked for.
+ON_MASTER1 = (Aimed("haproxy-stop", lambda stage: ("master1",)),)
 
 
 class FakeProbes:
@@ -39,10 +44,10 @@ class FakeProbes:
         self.history, self.ended = history, threading.Event()
         self.thread = threading.Thread(target=self.tell, daemon=True)
 
-    def clocks(self) -> None:
+    def clocks(self, *nodes: str) -> None:
         """All clocks are this host's."""
 
-    def start(self) -> None:
+    def start(self, probe: object) -> None:
         self.thread.start()
 
     def tell(self) -> None:
@@ -75,7 +80,9 @@ def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(runner, "SETTLE", 2.0)
     keepalived = SimpleNamespace(preempt=True)
     ranking = tuple(SimpleNamespace(name=f"master{n}", priority=200 - n) for n in (1, 2))
-    topology = SimpleNamespace(workers=(), vip="10.0.0.9", port=1, definition=SimpleNamespace(keepalived=keepalived))
+    topology = SimpleNamespace(
+        workers=(), ranked=(), vip="10.0.0.9", port=1, definition=SimpleNamespace(keepalived=keepalived)
+    )
     provider = SimpleNamespace(name="fake", capabilities=frozenset())
     yield SimpleNamespace(
         state=State(Identity("ha", tmp_path)),
@@ -96,8 +103,17 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     return made
 
 
-def case(run: Callable[[Stage], None], monkeypatch: pytest.MonkeyPatch, **more: Any) -> Case:
-    made = Case("mine", "a case", "nothing", "", "", (STEADY_CLIENT, STEADY_HOLDER), run, **more)
+def case(run: Action, monkeypatch: pytest.MonkeyPatch, **more: Any) -> Case:
+    made = Case(
+        name="mine",
+        title="a case",
+        shows="nothing",
+        headline="",
+        probes=(CONNECTIONS,),
+        meanwhile=(run,),
+        checks=(STEADY_CLIENT, STEADY_HOLDER),
+        **more,
+    )
     monkeypatch.setitem(cases.CASES, "mine", made)
     return made
 
@@ -140,21 +156,19 @@ def test_a_lab_that_is_silent_from_the_start_is_watched_until_that_is_known(
 
 def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(stage: Stage) -> None:
-        with stage.struck(STOP):
-            raise LabError("the machine is gone")
+        raise LabError("the machine is gone")
 
-    done, said = go(view, case(run, monkeypatch))
+    done, said = go(view, case(run, monkeypatch, faults=ON_MASTER1))
     assert done.outcome is Outcome.UNKNOWN and "the machine is gone" in done.cases[0].reason
     assert fake.done[-1] == "heal" and any("the machine is gone" in line for line in said)
 
 
 def test_an_interrupt_heals_and_still_leaves_verdicts(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(stage: Stage) -> None:
-        with stage.struck(STOP):
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        go(view, case(run, monkeypatch))
+        go(view, case(run, monkeypatch, faults=ON_MASTER1))
     assert fake.done[-1] == "heal"
     (folder,) = (view.state.runs).iterdir()
     assert json.loads((folder / "verdict.json").read_text())["cases"][0]["case"] == "mine"
@@ -163,11 +177,7 @@ def test_an_interrupt_heals_and_still_leaves_verdicts(view: Any, fake: Fake, mon
 def test_a_fault_that_cannot_be_healed_ends_the_run(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.fails = "heal"
 
-    def run(stage: Stage) -> None:
-        with stage.struck(STOP):
-            pass
-
-    done, said = go(view, case(run, monkeypatch), rounds=3)
+    done, said = go(view, case(lambda stage: None, monkeypatch, faults=ON_MASTER1), rounds=3)
     assert len(done.cases) == 1 and done.outcome is Outcome.UNKNOWN
     assert Ledger.of(view.state).entries() and any("the run ends here" in line for line in said)
 
@@ -175,9 +185,9 @@ def test_a_fault_that_cannot_be_healed_ends_the_run(view: Any, fake: Fake, monke
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"kubernetes": True}, "needs a cluster"),
-        ({"masters": 3}, "nobody could take over"),
-        ({"needs": frozenset({"pause"})}, "provider fake cannot pause"),
+        ({"needs": Needs(kubernetes=True)}, "needs a cluster"),
+        ({"needs": Needs(masters=3)}, "nobody could take over"),
+        ({"faults": (Aimed("pause", lambda stage: ("master1",)),)}, "provider fake cannot pause"),
     ],
 )
 def test_what_the_lab_cannot_be_put_through_is_unknown_with_the_reason(
@@ -187,11 +197,35 @@ def test_what_the_lab_cannot_be_put_through_is_unknown_with_the_reason(
     assert done.outcome is Outcome.UNKNOWN and why in done.cases[0].reason
 
 
+def test_faults_are_made_in_turn_and_all_are_healed_before_what_comes_afterwards(
+    view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(word: str) -> Action:
+        return lambda stage: fake.done.append(f"{word} of {', '.join(stage.victims)}")
+
+    several = (*ON_MASTER1, Aimed("haproxy-stop", lambda stage: ("master2",), {"loss": 0.5}))
+    done, _ = go(view, case(act("meanwhile"), monkeypatch, faults=several, afterwards=(act("afterwards"),)))
+    made = ["prepare", "begin"] * 2
+    assert fake.done == [*made, "meanwhile of master1, master2", "heal", "heal", "afterwards of "]
+    assert fake.healed[0] == Fault("haproxy-stop", ("master2",), {"loss": 0.5}), "the last one first"
+    recorded = done.judged[0].recorded
+    assert recorded.fault is not None and recorded.fault.nodes == ("master1", "master2")
+    assert recorded.fault.heal == min(one.heal or 0.0 for one in recorded.faults)
+    assert recorded.fault.healed == max(one.healed or 0.0 for one in recorded.faults)
+    assert recorded.promised is None, "nobody promises anything of two at once"
+
+
+def a_lab(kubernetes: bool, masters: int = 3) -> Any:
+    provider = SimpleNamespace(name="fake", capabilities=frozenset())
+    return SimpleNamespace(kubernetes=kubernetes, provider=provider, ranking=[None] * masters)
+
+
 def test_cases_by_name_and_by_what_the_lab_is() -> None:
-    assert [c.name for c in usual(True, frozenset())] == ["haproxy-failover", "api-spread", "scheduler-failover"]
-    assert [c.name for c in usual(True, frozenset(), masters=1)] == ["api-spread"]
-    assert not any(c.kubernetes for c in usual(False, frozenset()))
-    assert "pause" not in [c.name for c in usual(False, frozenset())]
+    assert [c.name for c in usual(a_lab(True))] == ["haproxy-failover", "api-spread", "scheduler-failover"]
+    assert [c.name for c in usual(a_lab(True, masters=1))] == ["api-spread"]
+    assert not any(c.needs.kubernetes for c in usual(a_lab(False)))
+    assert "power-cut" in [c.name for c in usual(a_lab(False))]
+    assert "pause" not in [c.name for c in usual(a_lab(False))], "this provider cannot"
     with pytest.raises(LabError, match="no such case: nonsense") as error:
         named(["power-cut", "nonsense"])
     assert int(error.value.status) == 64

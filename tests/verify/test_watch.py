@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -100,13 +101,13 @@ def test_a_change_that_cannot_be_watched_goes_on_and_that_is_said(
 def test_the_watch_begins_when_all_masters_have_told_and_keeps_what_they_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def watch_holder(self: Any, node: str) -> None:
-        for late in range(100):
+    def start(self: Any, probe: object) -> None:
+        for node, late in itertools.product(("m1", "m2"), range(100)):
             moment = 1.0e10 + late  # so late that nothing waits for the next look
             self.history.hear(node, json.dumps({"kind": "holder", "t": moment, "holds": node == "m1", "late": 0.0}))
 
     monkeypatch.setattr(watch.Probes, "clocks", lambda self, *nodes: None)
-    monkeypatch.setattr(watch.Probes, "watch_holder", watch_holder)
+    monkeypatch.setattr(watch.Probes, "start", start)
     monkeypatch.setattr(watch.Stage, "watch", lambda self, seconds: None)
     view = SimpleNamespace(ranking=[SimpleNamespace(name=name) for name in ("m1", "m2")])
     with watch.watched(view, tmp_path / "run"):  # type: ignore[arg-type]

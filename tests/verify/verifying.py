@@ -28,9 +28,10 @@ from lab.parallel import workers
 from lab.stage import Stage
 from lab.state import State
 from lab.verify import cases, runner
-from lab.verify.cases.case import Case
+from lab.verify.case import Aimed, Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.pace import NATIVE
+from lab.verify.probes import CONNECTIONS
 from lab.waiting import wait_for
 from tests.faking import STOP
 from tests.verify.test_runner import FakeProbes
@@ -134,11 +135,18 @@ def main(folder: Path, words: list[str]) -> None:
     fault = FileFault(folder)
 
     def broken(stage: Any) -> None:
-        with stage.struck(STOP):
-            stage.history.wait(lambda records: (folder / "case-may-end").exists(), LONG)
+        stage.history.wait(lambda records: (folder / "case-may-end").exists(), LONG)
 
-    case = Case("haproxy-stop", "a file is there", "nothing", "", "", (STEADY_CLIENT,), broken)
-    cases.CASES["haproxy-stop"] = case
+    cases.CASES["haproxy-stop"] = Case(
+        name="haproxy-stop",
+        title="a file is there",
+        shows="nothing",
+        headline="",
+        faults=(Aimed(STOP.kind, lambda stage: STOP.targets),),
+        probes=(CONNECTIONS,),
+        meanwhile=(broken,),
+        checks=(STEADY_CLIENT,),
+    )
     changing.open_lab = lambda name, definition: made  # type: ignore[assignment]
     verify.view = lambda lab: made  # type: ignore[assignment]
     verify.doubt = lambda lab: ""

@@ -17,8 +17,9 @@ from lab.verify.checks.client import failures, too_few
 from lab.verify.load import Load
 from lab.verify.outage import CLEAN, Outage
 from lab.verify.pace import Pace
+from lab.verify.promised import Promised
 from lab.verify.recorded import Applied, Connection, Recorded
-from lab.verify.records import PodAsked, Promised
+from lab.verify.records import PodAsked
 from lab.verify.verdict import Outcome, Verdict, merge
 
 #: Connections lost alone that are an accident; more of them in one case are none.

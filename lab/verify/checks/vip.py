@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from lab.verify import holding
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.holding import Blind, Hold, Segment
+from lab.verify.promised import Promised
 from lab.verify.recorded import Recorded
-from lab.verify.records import Promised
 from lab.verify.verdict import Outcome, Verdict, merge
 
 
