@@ -216,6 +216,6 @@ def release(version: str) -> Release:
     return replace((before or rows[:1])[-1], version=version, sources=())
 
 
-def newest(source: str) -> Release:
-    """The newest release that a source has."""
-    return [row for row in RELEASES.values() if source in row.sources][-1]
+def releases_of(source: str) -> tuple[Release, ...]:
+    """The releases that a source has, the newest first."""
+    return tuple(row for row in RELEASES.values() if source in row.sources)[::-1]

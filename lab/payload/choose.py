@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.cache import Cache, Entry
 from lab.errors import LabError, UsageError
+from lab.kubernetes.release import releases_of
 from lab.payload.base import Payload
 from lab.payload.debian import DebianPayload
 
@@ -13,8 +14,8 @@ PLANNED = {
     "bundle": "an archive made earlier",
 }
 
-#: Every source there is, in the order in which auto tries them.
-SOURCES: tuple[Payload, ...] = (DebianPayload(),)
+#: Every source with each release that it has, the newest first, in the order in which auto tries them.
+SOURCES: tuple[Payload, ...] = tuple(DebianPayload(one) for one in releases_of("debian"))
 
 
 def choose(cache: Cache, source: str, version: str = "", *, refresh: bool = False) -> tuple[Payload, str]:
@@ -23,19 +24,16 @@ def choose(cache: Cache, source: str, version: str = "", *, refresh: bool = Fals
     What lies in the cache works, wherever it came from, unless it shall be built anew (``refresh``). Returns the
     payload with the reason. Raises UsageError for a source or version that does not exist, LabError when none works.
     """
-    candidates = {payload.name: payload for payload in SOURCES}
+    names = dict.fromkeys(payload.name for payload in SOURCES)
+    hint = f"take auto or one of: {', '.join(names)}"
     if source in PLANNED:
-        raise UsageError(
-            f"kubernetes.source: {source} ({PLANNED[source]}) is not available yet",
-            f"take auto or one of: {', '.join(candidates)}",
-        )
-    if source != "auto" and source not in candidates:
-        raise UsageError(
-            f"kubernetes.source: there is no source {source!r}", f"take auto or one of: {', '.join(candidates)}"
-        )
-    wanted = list(candidates.values()) if source == "auto" else [candidates[source]]
+        raise UsageError(f"kubernetes.source: {source} ({PLANNED[source]}) is not available yet", hint)
+    if source != "auto" and source not in names:
+        raise UsageError(f"kubernetes.source: there is no source {source!r}", hint)
     reasons = []
-    for payload in wanted:
+    for payload in SOURCES:
+        if source not in ("auto", payload.name):
+            continue
         if version and payload.version != version:
             reasons.append(f"{payload.name}: has {payload.version} only, not {version}")
             continue

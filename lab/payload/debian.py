@@ -12,14 +12,11 @@ from lab.box.components import digest
 from lab.cache import GIB, Cache, Entry
 from lab.command import LineSink
 from lab.debian.sources import AptError, configured
-from lab.kubernetes.release import ON_MACHINES, Release, newest
+from lab.kubernetes.release import ON_MACHINES, Release
 from lab.payload import archive, images, programs
 from lab.payload.base import Availability
 
 HERE = Path(__file__).parent
-
-#: The only release that Debian has the whole tree of.
-RELEASE = newest("debian")
 
 #: The small stand-in for crictl, which Debian has not.
 CRICTL = HERE.parent.parent / "provision/kubernetes/crictl"
@@ -32,8 +29,8 @@ SPACE = 1 * GIB
 class DebianPayload:
     """Kubernetes from Debian 12. Takes minutes once; the programs and the images are two entries of the cache."""
 
+    release: Release
     name: str = "debian"
-    release: Release = RELEASE
 
     @property
     def version(self) -> str:

@@ -12,6 +12,7 @@ from labs import made
 from running import FOLDER, healthy
 
 from lab.cache import Cache
+from lab.kubernetes.release import DEFAULT
 from lab.payload.debian import DebianPayload
 
 pytestmark = pytest.mark.long
@@ -45,7 +46,7 @@ def test_a_lab_lives_in_a_clone_and_from_a_cache_with_any_name(
         clone, cache = Path(place) / CLONE, Path(place) / CACHE
         left_out = shutil.ignore_patterns(".lab", ".git", "__pycache__", ".*_cache")
         shutil.copytree(FOLDER, clone, symlinks=True, ignore=left_out)
-        payload = DebianPayload()
+        payload = DebianPayload(DEFAULT)
         for entry in (payload.binaries(kept), payload.tree(kept)):
             if entry.ready:
                 linked(entry.path, cache / entry.path.relative_to(kept.root))

@@ -7,7 +7,7 @@ from releases import V1_36_3
 
 from lab.definition.models import Definition
 from lab.errors import UsageError
-from lab.kubernetes.release import DEFAULT, RELEASES, V1_20_2, minor, newest, release
+from lab.kubernetes.release import DEFAULT, RELEASES, V1_20_2, minor, release, releases_of
 
 
 def test_a_row_is_found_by_its_version() -> None:
@@ -19,7 +19,7 @@ def test_a_row_is_found_by_its_version() -> None:
 def test_a_definition_that_names_none_gets_the_default() -> None:
     assert Definition.model_fields["kubernetes"].default_factory is not None
     assert Definition(nodes=()).kubernetes.version == DEFAULT.version
-    assert newest("debian") is V1_20_2
+    assert (releases_of("debian"), releases_of("nobody")) == ((V1_20_2,), ())
 
 
 @pytest.mark.parametrize(("version", "cgroups"), [("v1.20.15", "v1"), ("v1.24.0", "v1"), ("v1.25.0", "v2")])

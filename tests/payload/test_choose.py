@@ -8,9 +8,10 @@ import pytest
 
 from lab.cache import Cache
 from lab.errors import LabError, UsageError
+from lab.kubernetes.release import RELEASES, V1_20_2
 from lab.payload import debian
 from lab.payload.base import Availability
-from lab.payload.choose import choose
+from lab.payload.choose import SOURCES, choose
 from lab.payload.debian import DebianPayload
 
 
@@ -23,6 +24,11 @@ def cache(tmp_path: Path) -> Cache:
 @pytest.fixture
 def available(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DebianPayload, "available", lambda _self: Availability(True, "compiled here"))
+
+
+def test_each_release_can_be_had_from_the_sources_that_its_row_names() -> None:
+    rows = {(source, row.version) for row in RELEASES.values() for source in row.sources}
+    assert {(payload.name, payload.version) for payload in SOURCES} == rows
 
 
 @pytest.mark.usefixtures("available")
@@ -63,12 +69,12 @@ class TestWithoutCompilerAndSource:
 
     @pytest.mark.parametrize("source", ["auto", "debian"])
     def test_what_is_in_the_cache_is_taken(self, source: str, cache: Cache) -> None:
-        path = DebianPayload().tree(cache).build(lambda folder: {})
+        path = DebianPayload(V1_20_2).tree(cache).build(lambda folder: {})
         payload, why = choose(cache, source, "v1.20.2")
         assert why == "debian: in the cache"
         assert payload.prepare(cache, pytest.fail) == path
 
     def test_it_is_not_when_it_shall_be_built_anew(self, cache: Cache) -> None:
-        DebianPayload().tree(cache).build(lambda folder: {})
+        DebianPayload(V1_20_2).tree(cache).build(lambda folder: {})
         with pytest.raises(LabError, match="no source"):
             choose(cache, "auto", "v1.20.2", refresh=True)

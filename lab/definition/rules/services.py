@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from lab.definition.models import Definition
 from lab.definition.problem import Problem, Severity
-from lab.kubernetes.release import OLDEST, newest, release
+from lab.kubernetes.release import OLDEST, release, releases_of
 
 #: Seconds of silence that a `kubectl logs -f` or a watch survives easily; below it users complain (kubernetes#94301).
 QUIET_STREAM = 600.0
@@ -17,7 +17,7 @@ def version(definition: Definition) -> Iterator[Problem]:
     """The release exists in the source that is asked for."""
     kubernetes = definition.kubernetes
     path = "kubernetes.version"
-    wanted, debians = release(kubernetes.version), newest("debian").version
+    wanted, debians = release(kubernetes.version), releases_of("debian")[0].version
     if wanted.minor < OLDEST.minor:
         right = "v{}.{}.0 or later".format(*OLDEST.minor)
         yield Problem(path, f"{kubernetes.version} is older than anything the lab was made for", right)
