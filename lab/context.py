@@ -8,7 +8,6 @@ from functools import cached_property
 
 from lab.cluster.observation import Observation, observe
 from lab.cluster.status import Status, fold
-from lab.command import CommandTimeout, Result
 from lab.definition import Definition, load
 from lab.errors import LabError, UsageError
 from lab.faults.ledger import still_open
@@ -21,7 +20,7 @@ from lab.providers import choice
 from lab.providers.base import MachineState, Provider
 from lab.stage import Stage
 from lab.state import State
-from lab.topology import Node, Topology, derive
+from lab.topology import Topology, derive
 
 
 @dataclass(frozen=True)
@@ -77,30 +76,6 @@ class Lab:
         left = still_open(self.state, litter=False)
         return fold(
             self.topology, self.provider.name, states, seen, lab=self.identity.name, stage=stage, still_open=left
-        )
-
-    def control_plane(self) -> tuple[Node, Machine]:
-        """A control plane whose apiserver answers. Raises LabError when none does."""
-        said = []
-        for node in self.topology.control_planes:
-            machine = self.machines[node.name]
-            try:
-                probe = machine.run("kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz", timeout=15.0)
-            except CommandTimeout as error:
-                said.append(f"{node.name}: {error.hint}")
-                continue
-            if probe.ok:
-                return node, machine
-            said.append(f"{node.name}: {probe.tail(1)}")
-        raise LabError(
-            "no apiserver answers through the virtual IP\n" + "\n".join(said), "./inv status shows what is wrong"
-        )
-
-    def kubectl(self, *args: str, timeout: float = 60.0) -> Result:
-        """Run kubectl on the first master that takes it, through the virtual IP; the status is not judged."""
-        _, machine = self.control_plane()
-        return machine.run(
-            'kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"', list(args), timeout=timeout, label="kubectl"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from lab.cluster.members import Standing, peer_url, standing, told
 from lab.cluster.observation import Observation
 from lab.interrupts import Open
+from lab.kubernetes.leases import holder_host
 from lab.model.functions import Function
 from lab.providers.base import MachineState
 from lab.stage import Stage
@@ -81,11 +82,6 @@ class Status:
         data = asdict(self)
         data["verdict"] = "healthy" if self.healthy else "degraded"
         return data
-
-
-def holder_host(identity: str) -> str:
-    """The host part of a lease's holder ("host_uuid"): only that tells whether the holder moved to another machine."""
-    return identity.rpartition("_")[0] or identity
 
 
 def fold(

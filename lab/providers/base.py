@@ -80,9 +80,6 @@ class Provider(Protocol):
     def unpause(self, node: str) -> None:
         """Let a paused machine go on."""
 
-    def leftovers(self) -> list[str]:
-        """All that lies on the host under this lab's name, in words."""
-
     def remove_all(self, sink: LineSink) -> list[str]:
         """Remove everything of this lab from the host; returns what was removed, in words. Nothing there: no error."""
 

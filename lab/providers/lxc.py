@@ -123,13 +123,6 @@ class LxcProvider:
         """Thaw the machine."""
         self._lxc("unfreeze", "--name", self.identity.machine(node)).check()
 
-    def leftovers(self) -> list[str]:
-        """What lies on this host under the lab's name."""
-        found = [f"container {path.name}" for path in self._containers()]
-        if self.network.exists:
-            found.append(f"network namespace {self.network.name}")
-        return found
-
     def remove_all(self, sink: LineSink) -> list[str]:
         """Kill and remove every container of this lab, then its network."""
         people = self.network.entered()

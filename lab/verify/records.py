@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from lab.faults.spec import Fault
+from lab.kubernetes.leases import holder_host
 from lab.verify.pace import NATIVE, Pace
 from lab.verify.promised import Promised
 
@@ -214,7 +215,7 @@ class Lease(Record):
     @property
     def host(self) -> str:
         """The host part of the identity; "" for nobody."""
-        return self.holder.rpartition("_")[0] or self.holder
+        return holder_host(self.holder)
 
 
 class Burst(Record):

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from lab.cluster.status import Status, fold, holder_host
+from lab.cluster.status import Status, fold
 from lab.definition import parse
 from lab.interrupts import Open
+from lab.kubernetes.leases import holder_host
 from lab.providers.base import MachineState
 from lab.stage import Stage
 from lab.topology import Topology, derive

@@ -178,7 +178,7 @@ def test_a_private_daemon_goes_with_all_that_is_its_own(own: PrivateDaemon, iden
     wait_for(
         "the machine's end", lambda: [one for one in inside if one and one.alive], lambda left: not left, seconds=5
     )
-    assert own.traces() == []
+    assert not own.network.path.exists() and not own.folder.exists() and not own.run.exists()
     assert other.run.is_dir()
     assert Remains(identity).remove_all(said.append) == []
 

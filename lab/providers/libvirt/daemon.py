@@ -28,10 +28,6 @@ class Daemon(Protocol):
         """For libvirt-python, which runs in the host's own namespaces."""
 
     @property
-    def vagrant_uri(self) -> str:
-        """For Vagrant, which runs behind ``enter``."""
-
-    @property
     def enter(self) -> tuple[str, ...]:
         """The command prefix into the lab's network and the daemon's view of the files."""
 
@@ -44,9 +40,6 @@ class Daemon(Protocol):
     def running(self) -> bool:
         """Does it answer? Starts nothing."""
 
-    def traces(self) -> list[str]:
-        """What of it lies on this host, in words."""
-
     def remove(self) -> list[str]:
         """End it and remove all that was its own; what was removed, in words."""
 
@@ -57,11 +50,6 @@ class SystemDaemon:
 
     uri: str = "qemu:///system"
     kind: str = "system"
-
-    @property
-    def vagrant_uri(self) -> str:
-        """The same for everybody on this host."""
-        return self.uri
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -81,10 +69,6 @@ class SystemDaemon:
         """Does its socket answer?"""
         return listening()
 
-    def traces(self) -> list[str]:
-        """Nothing of the daemon itself is the lab's."""
-        return []
-
     def remove(self) -> list[str]:
         """Nothing of the daemon itself is the lab's."""
         return []
@@ -96,11 +80,6 @@ class RemoteDaemon:
 
     uri: str
     kind: str = "remote"
-
-    @property
-    def vagrant_uri(self) -> str:
-        """The same for everybody."""
-        return self.uri
 
     @property
     def enter(self) -> tuple[str, ...]:
@@ -120,10 +99,6 @@ class RemoteDaemon:
     def running(self) -> bool:
         """Assumed: the connection itself says when it is not."""
         return True
-
-    def traces(self) -> list[str]:
-        """Nothing of it is on this host."""
-        return []
 
     def remove(self) -> list[str]:
         """Nothing of it is on this host."""

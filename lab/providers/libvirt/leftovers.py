@@ -109,14 +109,6 @@ def mend(connection: Any, virtual: Virtual, nodes: Sequence[str], notes: Notes, 
                 disk.delete()
 
 
-def find(connection: Any, prefix: str) -> list[str]:
-    """All that this libvirt has of the lab, in words."""
-    found = [f"machine {domain.name()}" for domain in virt.named(connection.listAllDomains(), prefix)]
-    found += [f"volume {volume.name()}" for volume in volumes.mine(connection, prefix)]
-    found += [f"network {network.name()}" for network in virt.named(connection.listAllNetworks(), prefix)]
-    return found
-
-
 def purge(connection: Any, prefix: str) -> list[str]:
     """Remove all that this libvirt has of the lab: machines with their snapshots, disks, networks with their leases."""
     found = virt.named(connection.listAllDomains(), prefix)

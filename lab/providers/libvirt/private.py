@@ -86,11 +86,6 @@ class PrivateDaemon:
         return f"qemu+unix:///system?socket={self.run}/libvirt/libvirt-sock"
 
     @property
-    def vagrant_uri(self) -> str:
-        """Behind ``enter`` it looks like a system's daemon."""
-        return "qemu:///system"
-
-    @property
     def enter(self) -> tuple[str, ...]:
         """Into the namespaces of the process that holds them, staying in the same folder."""
         holder = self._holder()
@@ -118,17 +113,6 @@ class PrivateDaemon:
     def running(self) -> bool:
         """Do holder and daemon run?"""
         return self._holder() is not None and self._daemon() is not None
-
-    def traces(self) -> list[str]:
-        """Namespace, processes and folders of the daemon on this host."""
-        found = []
-        if self.network.exists:
-            processes = self.network.pids()
-            found.append(f"network namespace {self.network.name} ({len(processes)} processes)")
-        elif self.network.path.exists():
-            found.append(f"the name of network namespace {self.network.name}")
-        found += [f"folder {path}" for path in (self.folder, self.run) if path.exists()]
-        return found
 
     def end(self) -> list[str]:
         """End daemon and holder; what was ended, in words. Machines go on until their namespace is removed."""

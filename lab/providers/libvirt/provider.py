@@ -144,14 +144,6 @@ class LibvirtProvider:
         with self._machines() as machines:
             return snapshots.kept(machines)
 
-    def leftovers(self) -> list[str]:
-        """What lies on the hypervisor, and on this host for a private one, under the lab's name."""
-        found: list[str] = []
-        if self.daemon.running():
-            with virt.connect(self.daemon.uri) as connection:
-                found = leftovers.find(connection, self.virtual.identity.prefix)
-        return found + self.daemon.traces()
-
     def remove_all(self, sink: LineSink) -> list[str]:
         """Remove every machine, disk, network and (a private) daemon of this lab, and Vagrant's notes of them."""
         if isinstance(self.daemon, PrivateDaemon):

@@ -85,12 +85,6 @@ def restore(machines: Mapping[str, Any], name: str, sink: LineSink, node: str = 
     _go_on(chosen)
 
 
-def delete(machines: Mapping[str, Any], name: str) -> None:
-    """Forget a snapshot on every machine that has it."""
-    for domain in machines.values():
-        _forget(domain, name)
-
-
 def _chosen(machines: Mapping[str, Any], node: str) -> Mapping[str, Any]:
     return {node: machines[node]} if node else machines
 

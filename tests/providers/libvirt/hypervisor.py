@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.plan.virtual import Virtual
-from lab.providers.libvirt import domains, networks
+from lab.providers.libvirt import connection as virt
+from lab.providers.libvirt import domains, networks, volumes
 from lab.providers.libvirt.leftovers import Notes
 
 SUBNET = IPv4Network("10.21.0.0/24")
@@ -56,3 +57,11 @@ def lab(host: Any, virtual: Virtual) -> dict[str, Any]:
 def notes(tmp_path: Path) -> Notes:
     """What Vagrant remembers of its machines."""
     return Notes(tmp_path / ".vagrant")
+
+
+def left_of(connection: Any, prefix: str) -> list[str]:
+    """All that this libvirt has of a lab, in words."""
+    found = [f"machine {domain.name()}" for domain in virt.named(connection.listAllDomains(), prefix)]
+    found += [f"volume {volume.name()}" for volume in volumes.mine(connection, prefix)]
+    found += [f"network {network.name()}" for network in virt.named(connection.listAllNetworks(), prefix)]
+    return found

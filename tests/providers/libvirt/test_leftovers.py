@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hypervisor import NODES, lab, machine, notes, volume
+from hypervisor import NODES, lab, left_of, machine, notes, volume
 
 from lab.command import Note
 from lab.plan.virtual import Virtual
@@ -43,7 +43,7 @@ def test_up_killed_between_defined_and_started(host: Any, virtual: Virtual, tmp_
     notes(tmp_path).write("m1", half.UUIDString())
     said = mend(host, virtual, tmp_path)
     assert said == ["m1: a half-made machine (an interrupted up left it): remove what there is"]
-    assert leftovers.find(host, virtual.identity.prefix) == []
+    assert left_of(host, virtual.identity.prefix) == []
     assert notes(tmp_path).read("m1") == ""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypervisor import NODES, SUBNET, lab, silent, volume
+from hypervisor import NODES, SUBNET, lab, left_of, silent, volume
 
 from lab.command import Note
 from lab.errors import LabError
@@ -128,13 +128,13 @@ def test_all_of_a_lab_is_found_and_removed_and_nothing_else(host: Any, virtual: 
     snapshots.save(machines, "before", silent)
     volume(host, f"{prefix}-forgotten.img")
     volume(host, "someone-elses.img")
-    found = leftovers.find(host, prefix)
+    found = left_of(host, prefix)
     assert len([line for line in found if line.startswith("machine")]) == 2
     assert len([line for line in found if line.startswith("volume")]) == 3
     assert len([line for line in found if line.startswith("network")]) == 2
     removed = leftovers.purge(host, prefix)
     assert len(removed) == 7
-    assert leftovers.find(host, prefix) == []
+    assert left_of(host, prefix) == []
     assert leftovers.purge(host, prefix) == [], "nothing there is no error"
     assert [domain.name() for domain in host.listAllDomains()] == ["someone-elses"]
     assert [network.name() for network in host.listAllNetworks()] == ["someone-elses"]
