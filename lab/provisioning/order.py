@@ -12,7 +12,7 @@ from lab.command import Note
 from lab.errors import LabError, UsageError
 from lab.machine import Machine
 from lab.parallel import gather, workers
-from lab.plan.steps import STEPS, Once, Step, steps_of
+from lab.plan.steps import STEPS, Once, Step, machines_of, steps_of
 from lab.provisioning.admission import Admission, refuse_silent
 from lab.provisioning.balancing import Balancing, Watch, unwatched
 from lab.provisioning.control_plane import ControlPlane
@@ -124,12 +124,12 @@ class Provisioner:
 
     def _found(self, work: Work, walk: Walk, begun: Mapping[str, Future[None]]) -> Node:
         """Begin a cluster; returns its first member."""
-        first = self.topology.control_planes[0]
         for step in (step for step in self.steps if step.once is Once.CLUSTER):
-            gather([begun[first.name], *walk.of(step.after)])
-            self._await_vip(first)
-            work.run(first, [step])
-        return first
+            (machine,) = machines_of(self.topology, step)
+            gather([begun[machine.name], *walk.of(step.after)])
+            self._await_vip(machine)
+            work.run(machine, [step])
+        return self.topology.control_planes[0]
 
     def _seed(self, work: Work, begun: Mapping[str, Future[None]]) -> Node | None:
         """The member through which the others join, or None when there is no cluster yet (or no longer one)."""
