@@ -111,7 +111,7 @@ class Bringup:
 
         Raises LabError when machines stand on something that is damaged or gone.
         """
-        below = stood_on(known, new=False)
+        below = known.stands_on(new=False)
         try:
             for path in below:
                 check_around(path)
@@ -122,12 +122,12 @@ class Bringup:
                     f"./inv destroy --lab {self.state.identity.name}, then ./inv up builds it anew",
                 ) from error
             return False
-        others = [path for path in stood_on(known, new=bool(absent)) if path not in below]
+        others = [path for path in known.stands_on(new=bool(absent)) if path not in below]
         return all(is_whole(path) for path in others)
 
     def _remember(self, site: Site) -> None:
         """Tell the cache what must not change as long as this lab lives."""
-        if paths := stood_on(site, new=False):
+        if paths := site.stands_on(new=False):
             remember(Cache.default().root, self.state.identity.prefix, self.state.folder, paths)
 
     def _machines(self, known: Site) -> tuple[list[str], list[str]]:
@@ -227,11 +227,3 @@ def is_whole(path: Path) -> bool:
     except CacheError:
         return False
     return True
-
-
-def stood_on(site: Site, *, new: bool) -> list[Path]:
-    """The parts of the cache that machines need: containers as long as they live, all of them while ``new``."""
-    paths = [site.rootfs, site.payload] if site.provider == "lxc" else []
-    if new:
-        paths += [site.seed, site.image or site.payload]  # the box's own image has the payload inside
-    return [Path(path) for path in paths if path]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab import cgroups, keypair, quoting
+from lab import cgroups, keypair
 from lab.box import libvirt as libvirt_box
 from lab.box import lxc as lxc_box
 from lab.cache import Cache, CacheError, Entry
@@ -20,10 +18,11 @@ from lab.kubernetes.release import release
 from lab.parallel import gather, workers
 from lab.payload import seed
 from lab.payload.choose import choose, first
-from lab.plan.site import Site
+from lab.plan.site import Box, ContainerSite, Seed, Site, VirtualSite
 from lab.project import FOLDER
 from lab.providers import choice
 from lab.providers.libvirt import siting as hypervisors
+from lab.providers.libvirt.siting import Hypervisor
 from lab.stage import Stage
 from lab.timeline import Timeline
 
@@ -34,11 +33,11 @@ def make_site(
     """Choose the provider, then build what the cache lacks, box and payload side by side. Raises LabError."""
     chosen = choice.choose(wanted, definition)
     timeline.line(Note(f"provider {chosen.provider}: {chosen.why}"))
-    site, why = foreseen(definition, identity, chosen.provider)
-    for line in why:
+    site, hypervisor = foreseen(definition, identity, chosen.provider)
+    for line in hypervisor.told if hypervisor is not None else ():
         timeline.line(line)
     cache = Cache.default()
-    if site.provider == "libvirt":
+    if isinstance(site, VirtualSite):
         return _virtual_machines(definition, site, cache, stage, timeline, refresh=refresh)
     return _containers(definition, site, cache, timeline, refresh=refresh)
 
@@ -49,42 +48,45 @@ def renewed(definition: Definition, site: Site, timeline: Timeline) -> Site:
     Raises LabError where this host and this version of the project would make new machines from another box.
     """
     cache = Cache.default()
-    if site.provider != "libvirt":
+    if isinstance(site, ContainerSite):
+        if site.rootfs is None or site.payload is None or site.seed is None:
+            return site
         with timeline.phase("image seed"):
-            images = seed.prepare(cache, Path(site.rootfs), Path(site.payload), timeline.line)
-        hook = shlex.split(site.seed_hook)[:1]
-        return replace(site, seed_hook=quoting.shell([*hook, str(images)]), seed=str(images))
+            images = seed.prepare(cache, site.rootfs, site.payload, timeline.line)
+        return replace(site, seed=replace(site.seed, images=images))
     stage = Stage.WORKERS if site.payload else Stage.LOADBALANCER
     built = _virtual_machines(definition, site, cache, stage, timeline, refresh=False)
-    if (built.box_name, built.payload) != (site.box_name, site.payload):
+    if (_named(built), built.payload) != (_named(site), site.payload):
         name = site.identity.name
         raise LabError(
-            f"machines of lab {name} are made from {site.box_name} and {site.payload or 'no Kubernetes'}, "
-            f"new ones would be from {built.box_name} and {built.payload or 'no Kubernetes'}",
+            f"machines of lab {name} are made from {_named(site)} and {site.payload or 'no Kubernetes'}, "
+            f"new ones would be from {_named(built)} and {built.payload or 'no Kubernetes'}",
             f"./inv destroy --lab {name}, then ./inv up makes them all from the new",
         )
     return replace(built, ssh_key=site.ssh_key)  # of an earlier version the lab has none
 
 
-def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple[Site, Sequence[str]]:
-    """What a new lab gets on this host: all of its site but box and payload, and why, a line a decision.
+def _named(site: VirtualSite) -> str:
+    return site.box.name if site.box is not None else ""
+
+
+def foreseen(definition: Definition, identity: Identity, provider: str) -> tuple[Site, Hypervisor | None]:
+    """What a new lab gets on this host: all of its site but box and payload, and which hypervisor was chosen and why.
 
     Builds nothing. Raises LabError where no machine could be made.
     """
-    if provider != "libvirt":
-        return Site(identity, provider, cgroups=cgroups.version()), ()
+    if provider == ContainerSite.provider:
+        return ContainerSite(identity, cgroups=cgroups.version()), None
     found = hypervisors.choose(definition)
-    site = Site(
-        identity=identity,
-        provider="libvirt",
-        driver=found.driver,
-        interface="eth1",
-        libvirt_uri=found.uri,
-        daemon=found.daemon,
+    site = VirtualSite(
+        identity,
+        driver=found.driver.name,
+        daemon=found.daemon.kind,
+        uri=found.uri,
         emulator=found.emulator,
         cgroups=release(definition.kubernetes.version).cgroups,
     )
-    return site, found.why
+    return site, found
 
 
 #: What the part is called that holds Kubernetes' programs and images.
@@ -106,35 +108,35 @@ def with_payload(definition: Definition, site: Site, stage: Stage) -> bool:
     A lab that ends before Kubernetes does without where more is too slow (emulation), or where the host may be one on
     which Kubernetes cannot be built (a public box). Containers share what they are given: it costs them nothing.
     """
-    spared = site.provider == "libvirt" and (site.driver == EMULATION or bool(definition.machine.box.name))
-    return stage.has_kubernetes or not spared
+    spared = site.driver == EMULATION or bool(definition.machine.box.name)
+    return stage.has_kubernetes or site.shares_kernel or not spared
 
 
 def unbuilt(
-    definition: Definition, provider: str, cache: Cache, *, payload: bool = True, refresh: bool = False
+    definition: Definition, site: Site, cache: Cache, *, payload: bool = True, refresh: bool = False
 ) -> tuple[Part, ...]:
-    """What an ``up`` with this provider would have to build: of box, Kubernetes and images, what the cache has not.
+    """What an ``up`` for this site would have to build: of box, Kubernetes and images, what the cache has not.
 
     Without ``payload`` it is a lab that does without (see with_payload); ``refresh`` builds all of it anew.
     """
     wanted = definition.kubernetes
     source = first(wanted.source, wanted.version) if payload else None
     tree = source.tree(cache) if source is not None else None
-    box, space = _box(definition, provider, cache, tree)
+    box, space = _box(definition, site, cache, tree)
     parts = []
     if box is not None and (refresh or not box.ready):
         parts.append(Part("the box", space))
     if payload and (tree is None or refresh or not tree.ready):
         parts.append(Part(KUBERNETES, source.space(cache, refresh) if source is not None else 0))
-    if provider == "lxc" and (parts or not _seeded(cache, box, tree)):
+    if site.shares_kernel and (parts or not _seeded(cache, box, tree)):
         parts.append(Part("the images' seed", seed.SPACE, fetched=False))
     return tuple(parts)
 
 
-def _box(definition: Definition, provider: str, cache: Cache, tree: Entry | None) -> tuple[Entry | None, int]:
+def _box(definition: Definition, site: Site, cache: Cache, tree: Entry | None) -> tuple[Entry | None, int]:
     """The box, None for a public one, and the bytes of disk that building it takes."""
     provision = FOLDER / "provision"
-    if provider == "lxc":
+    if site.shares_kernel:
         return lxc_box.entry(cache, provision), lxc_box.SPACE
     if definition.machine.box.name:
         return None, 0
@@ -153,7 +155,9 @@ def _seeded(cache: Cache, box: Entry | None, tree: Entry | None) -> bool:
         return False
 
 
-def _containers(definition: Definition, site: Site, cache: Cache, timeline: Timeline, *, refresh: bool) -> Site:
+def _containers(
+    definition: Definition, site: ContainerSite, cache: Cache, timeline: Timeline, *, refresh: bool
+) -> Site:
     def box() -> lxc_box.Box:
         with timeline.phase("box"):
             return lxc_box.build(cache, FOLDER / "provision", timeline.line, refresh)
@@ -169,28 +173,23 @@ def _containers(definition: Definition, site: Site, cache: Cache, timeline: Time
         images = seed.prepare(cache, built.rootfs, tree, timeline.line, refresh)
     return replace(
         site,
-        box_name=built.name,
-        box_version=built.version,
-        box_url=built.file.as_uri(),
-        rootfs=str(built.rootfs),
-        payload=str(tree),
-        seed_hook=quoting.shell([str(built.seed_hook), str(images)]),
-        seed=str(images),
+        box=Box(built.name, built.version, built.file.as_uri()),
+        rootfs=built.rootfs,
+        payload=tree,
+        seed=Seed(built.seed_hook, images),
     )
 
 
 def _virtual_machines(
-    definition: Definition, site: Site, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
-) -> Site:
+    definition: Definition, site: VirtualSite, cache: Cache, stage: Stage, timeline: Timeline, *, refresh: bool
+) -> VirtualSite:
     public = definition.machine.box
     hypervisors.refuse_unreachable(public, site.daemon, site.identity.state)
     site = replace(site, ssh_key=keypair.ensure(site.identity.state))
     wanted = with_payload(definition, site, stage)
     payload = _payload(definition, cache, timeline, refresh=refresh) if wanted else None
     if public.name:
-        return replace(
-            site, box_name=public.name, box_version=public.version, box_url=public.url, payload=str(payload or "")
-        )
+        return replace(site, box=Box(public.name, public.version, public.url), payload=payload)
     with timeline.phase("box"):
         built = libvirt_box.build(
             cache,
@@ -202,11 +201,9 @@ def _virtual_machines(
         )
     return replace(
         site,
-        box_name=built.name,
-        box_version=built.version,
-        box_url=built.url,
-        image=str(built.image),
-        payload=str(payload or ""),
+        box=Box(built.name, built.version, built.url),
+        image=built.image,
+        payload=payload,
     )
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from lab.host.locks import acquired
 from lab.identity import Identity
 from lab.model import allocations
 from lab.model.allocations import Allocations
-from lab.plan.site import Site
+from lab.plan.site import Site, record, site_of
 from lab.stage import Stage
 
 #: The file of a lab's folder that the command holds which changes the lab.
@@ -128,7 +128,7 @@ class State:
         try:
             data: dict[str, Any] = {**json.loads(file.read_text())}
             made_in = Path(data.pop("folder", self.identity.folder))  # one of an earlier version has none
-            site = Site(identity=self.identity, **data)
+            site = site_of(self.identity, data)
         except (ValueError, TypeError) as error:
             raise LabError(
                 f"{file} is damaged: {error}", "./inv destroy removes the lab, ./inv up makes it anew"
@@ -156,9 +156,8 @@ class State:
 
     def store_site(self, site: Site) -> None:
         """Keep the site, and the folder that all names on the host are made of."""
-        data = asdict(site)
-        del data["identity"]
-        self.write("site.json", json.dumps({"folder": str(self.identity.folder), **data}, indent=1) + "\n")
+        data = {"folder": str(self.identity.folder), **record(site)}
+        self.write("site.json", json.dumps(data, indent=1) + "\n")
 
     def load_allocations(self) -> Allocations | None:
         """What each node was given; None before the first ``up``, and for a lab of an earlier version.

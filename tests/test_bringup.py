@@ -12,14 +12,14 @@ import pytest
 from listening import Deaf
 from yamltext import dump
 
-from lab import bringup, quoting
+from lab import bringup
 from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
 from lab.definition import load, parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.model.operations import Add, Remove
-from lab.plan.site import Site
+from lab.plan.site import Box, ContainerSite, Seed, Site, VirtualSite, undecided
 from lab.project import DEFAULT_DEFINITION
 from lab.providers.base import MachineState
 from lab.stage import Stage
@@ -53,8 +53,9 @@ def state(tmp_path: Path, cache: Cache) -> State:
     """A lab of containers as an earlier ``up`` left it."""
     state = State(Identity("ha", tmp_path))
     state.write("definition.yaml", DEFINITION)
-    parts = {name: str(built(cache, name)) for name in ("rootfs", "payload", "seed")}
-    state.store_site(Site(state.identity, "lxc", **parts))
+    seed = Seed(Path("/the box/lxc-seed"), built(cache, "seed"))
+    made_of = {name: built(cache, name) for name in ("rootfs", "payload")}
+    state.store_site(ContainerSite(state.identity, seed=seed, **made_of))
     return state
 
 
@@ -101,7 +102,7 @@ def test_a_lab_whose_definition_set_every_timer_goes_on_with_one_that_leaves_the
     """What is equal is not another shape, and the older lab keeps what it was made with."""
     default = load(DEFAULT_DEFINITION)
     state.write("definition.yaml", dump(default.model_dump(mode="json", exclude_none=True)))
-    site = Site(state.identity, "libvirt" if driver else "lxc", driver)
+    site = undecided(state.identity, "libvirt" if driver else "lxc", driver)
     state.store_site(site)
     refuse_another_shape(state, default)
     made = derive(load(state.definition), driver)
@@ -180,10 +181,8 @@ def test_images_that_only_a_lost_machine_needs_are_made_anew_beside_those_that_r
     """Another version of the project may keep them elsewhere, on the same box and payload."""
     with_machines(monkeypatch, {"m1": RUNNING, "w1": ABSENT})
     site = state.load_site()
-    assert site is not None
-    known = replace(site, seed_hook=quoting.shell(["/the box/lxc-seed", site.seed]))
-    state.store_site(known)
-    seed = Path(known.seed)
+    assert isinstance(site, ContainerSite) and site.seed is not None
+    known, seed = site, site.seed.images
     up(state)._remember(known)
     if damage == "torn":
         (seed / "file").write_text("torn")
@@ -191,16 +190,17 @@ def test_images_that_only_a_lost_machine_needs_are_made_anew_beside_those_that_r
         shutil.rmtree(seed.parent)
 
     def prepare(cache: Cache, rootfs: Path, payload: Path, *_: object) -> Path:
-        assert (str(rootfs), str(payload)) == (known.rootfs, known.payload), "those that run stand on them"
+        assert (rootfs, payload) == (known.rootfs, known.payload), "those that run stand on them"
         assert made_from(rootfs.parent, cache.root) == f"the lab of {state.folder}"
         return built(cache, "seed", name)
 
     monkeypatch.setattr("lab.payload.seed.prepare", prepare)
     monkeypatch.setattr(bringup, "make_site", lambda *_, **__: pytest.fail("the machines that run have a site"))
     made = up(state)._site()
-    assert (Path(made.seed) / "file").read_text() == "whole"
-    assert made.seed_hook == rf"/the\ box/lxc-seed {made.seed}"
-    assert replace(made, seed=known.seed, seed_hook=known.seed_hook) == known
+    assert isinstance(made, ContainerSite) and made.seed is not None
+    assert (made.seed.images / "file").read_text() == "whole"
+    assert made.seed.command == rf"/the\ box/lxc-seed {made.seed.images}"
+    assert replace(made, seed=known.seed) == known
     assert (made == known) == (name == "it")
 
 
@@ -210,7 +210,7 @@ def test_a_lost_virtual_machine_is_made_from_the_very_box_of_the_others(
 ) -> None:
     with_machines(monkeypatch, {"m1": RUNNING, "w1": ABSENT})
     image = built(cache, "box")
-    known = Site(state.identity, "libvirt", "kvm", box_name="box-1", image=str(image), payload="/payload")
+    known = VirtualSite(state.identity, "kvm", box=Box("box-1"), image=image, payload=Path("/payload"))
     state.store_site(known)
     shutil.rmtree(image.parent)
 
@@ -251,15 +251,21 @@ def test_the_cache_knows_of_every_lab_that_stands_on_it(
     assert made_from(seed, cache.root) == "", "only new machines need it"
 
 
+CONTAINERS = ContainerSite(
+    Identity("ha", Path("/x")), rootfs=Path("/r"), payload=Path("/p"), seed=Seed(Path("/h"), Path("/s"))
+)
+MACHINES = VirtualSite(Identity("ha", Path("/x")), image=Path("/i"), payload=Path("/p"))
+
+
 @pytest.mark.parametrize(
     ("site", "new", "parts"),
     [
-        (Site(Identity("ha", Path("/x")), "lxc", rootfs="/r", payload="/p", seed="/s"), False, ["/r", "/p"]),
-        (Site(Identity("ha", Path("/x")), "lxc", rootfs="/r", payload="/p", seed="/s"), True, ["/r", "/p", "/s", "/p"]),
-        (Site(Identity("ha", Path("/x")), "libvirt", image="/i", payload="/p"), False, []),
-        (Site(Identity("ha", Path("/x")), "libvirt", image="/i", payload="/p"), True, ["/i"]),
-        (Site(Identity("ha", Path("/x")), "libvirt", payload="/p"), True, ["/p"]),
+        (CONTAINERS, False, ["/r", "/p"]),
+        (CONTAINERS, True, ["/r", "/p", "/s"]),
+        (MACHINES, False, []),
+        (MACHINES, True, ["/i"]),
+        (replace(MACHINES, image=None), True, ["/p"]),
     ],
 )
 def test_what_machines_stand_on(site: Site, new: bool, parts: list[str]) -> None:
-    assert [str(path) for path in bringup.stood_on(site, new=new)] == parts
+    assert [str(path) for path in site.stands_on(new=new)] == parts

@@ -21,8 +21,10 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.payload import debian
 from lab.payload.choose import tree
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, Daemon
 from lab.providers.base import MachineState
+from lab.providers.libvirt.daemon import DaemonKind
+from lab.providers.libvirt.probe import Driver
 from lab.providers.libvirt.siting import Hypervisor
 from lab.requirements import sources, space, vagrant
 from lab.requirements.finding import Finding, Grade
@@ -169,9 +171,8 @@ class TestMirrors:
         assert virtual("mirrors").grade is Grade.NOTE
 
 
-def has_hypervisor(monkeypatch: pytest.MonkeyPatch, daemon: str, driver: str) -> None:
-    why = (f"libvirt: {daemon}, for some reason", f"driver {driver}: tried: it was so")
-    found = Hypervisor(daemon, driver, "qemu:///system", "", why)
+def has_hypervisor(monkeypatch: pytest.MonkeyPatch, daemon: Daemon, driver: str) -> None:
+    found = Hypervisor(DaemonKind(daemon, "for some reason"), Driver(driver, "tried: it was so"), "qemu:///system")
     monkeypatch.setattr(siting.hypervisors, "choose", lambda definition: found)
 
 
@@ -268,7 +269,7 @@ class TestVirtualMachines:
         monkeypatch.setattr(doctor, "assemble", lambda *_: seen)
         monkeypatch.setattr(space, "available_memory", lambda: GIB // 2)
         lab = Identity("ha", tmp_path)
-        State(lab).store_site(Site(lab, "lxc"))
+        State(lab).store_site(ContainerSite(lab))
         memory = next(found for found in examine(DEFINITION, lab, provider) if found.subject == "memory")
         assert memory.grade is grade
         monkeypatch.setattr(space, "available_memory", lambda: GIB // 20)

@@ -12,7 +12,8 @@ import pytest
 from lab.definition import parse
 from lab.drift import differences
 from lab.identity import Identity
-from lab.plan import Site, render, write
+from lab.plan import render, write
+from lab.plan.site import ContainerSite
 from lab.plan.steps import lasting
 from lab.provisioning import Script, kept, rendered
 from lab.stage import Stage
@@ -21,7 +22,7 @@ from lab.topology import Topology, derive
 TEXT = "name: ha\nnodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w1, role: worker}]\n"
 LAB = derive(parse(TEXT), "")
 SLOWER = derive(parse(TEXT + "keepalived: {advert_interval: 5}\n"), "")
-SITE = Site(Identity("ha", Path("/x")), "lxc")
+SITE = ContainerSite(Identity("ha", Path("/x")))
 WANTED = rendered(LAB, SITE)
 
 

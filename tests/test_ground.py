@@ -12,7 +12,7 @@ import pytest
 
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import Box, ContainerSite
 from lab.state import MovedError, State
 from lab.timeline import Phase, Timeline
 from lab.waiting import WaitTimeout, wait_for
@@ -138,7 +138,7 @@ class TestState:
         assert [file.name for file in state.folder.iterdir()] == ["kubeconfig"]
 
     def test_a_site_comes_back_as_it_was(self, state: State) -> None:
-        site = Site(state.identity, "lxc", box_name="halab/x", rootfs="/cache/rootfs")
+        site = ContainerSite(state.identity, Box("halab/x"), rootfs=Path("/cache/rootfs"))
         assert state.load_site() is None
         state.store_site(site)
         assert state.load_site() == site
@@ -146,7 +146,7 @@ class TestState:
     def test_a_lab_whose_clone_was_moved_is_refused_with_both_folders(self, state: State, tmp_path: Path) -> None:
         """All its names hold the folder that it was made in: elsewhere it would be looked for under other ones."""
         old, new = tmp_path / "old clone", tmp_path / "new"
-        State(Identity("ha", old)).store_site(Site(state.identity, "lxc"))
+        State(Identity("ha", old)).store_site(ContainerSite(state.identity))
         old.rename(new)
         with pytest.raises(MovedError) as caught:
             State(Identity("ha", new)).load_site()
@@ -154,7 +154,7 @@ class TestState:
         assert f"mv -T {new} '{old}'" in caught.value.hint
 
     def test_a_copied_clone_leaves_the_lab_to_the_one_it_was_copied_from(self, state: State, tmp_path: Path) -> None:
-        state.store_site(Site(state.identity, "lxc"))
+        state.store_site(ContainerSite(state.identity))
         copy = State(Identity("ha", tmp_path / "copy"))
         shutil.copytree(state.folder, copy.folder)
         with pytest.raises(MovedError, match="it is a copy") as caught:
@@ -164,7 +164,7 @@ class TestState:
 
     def test_a_clone_under_a_second_path_is_told_from_a_copy(self, state: State, tmp_path: Path) -> None:
         """Such as a bind mount: what a copy is told to remove would be the lab itself."""
-        state.store_site(Site(state.identity, "lxc"))
+        state.store_site(ContainerSite(state.identity))
         second = tmp_path / "second"
         second.symlink_to(tmp_path)
         with pytest.raises(MovedError, match="the same folder") as caught:
@@ -173,7 +173,7 @@ class TestState:
 
     def test_a_lab_of_an_earlier_version_is_taken_as_it_is(self, state: State) -> None:
         state.write("site.json", '{"provider": "lxc"}')
-        assert state.load_site() == Site(state.identity, "lxc")
+        assert state.load_site() == ContainerSite(state.identity)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"no": "such field"}'])
     def test_a_damaged_site_is_named(self, state: State, text: str) -> None:

@@ -11,7 +11,9 @@ from listening import Deaf
 from lab import siting
 from lab.definition import parse
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import Box, VirtualSite
+from lab.providers.libvirt.daemon import DaemonKind
+from lab.providers.libvirt.probe import Driver
 from lab.providers.libvirt.siting import Hypervisor
 from lab.stage import Stage
 from lab.timeline import Timeline
@@ -23,23 +25,25 @@ PAYLOAD = Path("/cache/payload")
 @pytest.mark.parametrize(
     ("stage", "payload"),
     [
-        (Stage.MACHINES, ""),
-        (Stage.LOADBALANCER, ""),
-        (Stage.CONTROL_PLANE, str(PAYLOAD)),
-        (Stage.WORKERS, str(PAYLOAD)),
+        (Stage.MACHINES, None),
+        (Stage.LOADBALANCER, None),
+        (Stage.CONTROL_PLANE, PAYLOAD),
+        (Stage.WORKERS, PAYLOAD),
     ],
 )
 @pytest.mark.parametrize("driver", ["kvm", "qemu"])
 def test_a_public_box_without_kubernetes_needs_nothing_built(
-    stage: Stage, payload: str, driver: str, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, payload: Path | None, driver: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(*_: object, **__: object) -> Mapping[str, str]:
         raise AssertionError("a box was built")
 
-    found = Hypervisor("system", driver, "qemu:///system", "", ())
+    found = Hypervisor(DaemonKind("system", "it runs"), Driver(driver, "so it is"), "qemu:///system")
     monkeypatch.setattr(siting.hypervisors, "choose", lambda definition: found)
     monkeypatch.setattr(siting, "_payload", lambda *_, **__: PAYLOAD)
     monkeypatch.setattr(siting.libvirt_box, "build", build)
-    site: Site = siting.make_site(PUBLIC, Identity("ha", Path("/x")), "libvirt", stage, Timeline(Deaf()), refresh=False)
+    identity = Identity("ha", Path("/x"))
+    site = siting.make_site(PUBLIC, identity, "libvirt", stage, Timeline(Deaf()), refresh=False)
+    assert isinstance(site, VirtualSite)
     assert site.payload == payload
-    assert (site.box_name, site.image) == ("a/b", "")
+    assert (site.box, site.image) == (Box("a/b", "1"), None)

@@ -13,13 +13,14 @@ from lab.definition import parse
 from lab.errors import UsageError
 from lab.identity import Identity
 from lab.patience import VARIABLE, patience
-from lab.plan import Site, render
+from lab.plan import render
+from lab.plan.site import ContainerSite
 from lab.providers.vagrant import ssh_defaults
 from lab.topology import derive
 from lab.waiting import WaitTimeout, wait_for
 
 LAB = derive(parse("nodes: [{name: m1, role: master}]"), "")
-SITE = Site(Identity("ha", Path("/x")), "lxc")
+SITE = ContainerSite(Identity("ha", Path("/x")))
 
 
 @pytest.mark.parametrize(("told", "factor"), [({}, 1), ({VARIABLE: ""}, 1), ({VARIABLE: "2.5"}, 2.5)])

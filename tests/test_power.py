@@ -24,7 +24,7 @@ from lab.faults.ledger import Ledger
 from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.machine import Channel
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.providers.base import Capability, MachineState
 from lab.stage import Stage
 from lab.state import State
@@ -96,7 +96,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             monkeypatch.setattr(module, "wait_reachable", note("reach"))
         monkeypatch.setattr("lab.providers.libvirt.clocks.step", note("step"))
         monkeypatch.setattr(hands, "reachable", lambda machine: provider.done.append(f"reach {machine.name}"))
-        return Lab(definition, derive(definition, ""), State(identity), provider, Site(identity, "fake")), provider  # type: ignore[arg-type]
+        return Lab(definition, derive(definition, ""), State(identity), provider, ContainerSite(identity)), provider  # type: ignore[arg-type]
 
     return made
 

@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from lab import quoting
 from lab.definition import parse
 from lab.identity import Identity
-from lab.plan import Site, render
+from lab.plan import render
+from lab.plan.site import ContainerSite, Seed, VirtualSite
 from lab.providers.vagrant import ssh_defaults
 from lab.topology import derive
 from lab.usage import mounted_by
@@ -167,7 +168,7 @@ def test_who_uses_a_folder_is_found_whatever_it_is_called(name: str, tmp_path: P
 
 def test_libvirt_finds_the_emulator_of_a_clone_with_any_name() -> None:
     emulator = """/mein "Läb" #{1} <a> & 'b'/emulator.sh"""
-    site = Site(Identity("ha", Path("/x")), "libvirt", "qemu", daemon="private", emulator=emulator)
+    site = VirtualSite(Identity("ha", Path("/x")), "qemu", "private", emulator=Path(emulator))
     text = render(derive(parse("nodes: [{name: m1, role: master}]"), site.driver), site)["Vagrantfile"].content
     literal = re.search(r"libvirt\.emulator_path = (.*)$", text, re.MULTILINE)
     assert literal is not None
@@ -179,12 +180,9 @@ CACHE = "/mnt/mein \"Cäche\" #{1} 'x'"
 
 def customized(key: str) -> str:
     """What a containers' Vagrantfile gives LXC under this name, read by Ruby."""
-    site = Site(
-        Identity("ha", Path("/x")),
-        "lxc",
-        payload=f"{CACHE}/payload",
-        seed_hook=quoting.shell([f"{CACHE}/lxc-seed", f"{CACHE}/seed"]),
-    )
+    cache = Path(CACHE)
+    seed = Seed(cache / "lxc-seed", cache / "seed")
+    site = ContainerSite(Identity("ha", Path("/x")), payload=cache / "payload", seed=seed)
     text = render(derive(parse("nodes: [{name: m1, role: master}]"), site.driver), site)["Vagrantfile"].content
     literal = re.search(rf'lxc\.customize "{key}", (.*)$', text, re.MULTILINE)
     assert literal is not None

@@ -16,7 +16,7 @@ from lab.definition import Definition, load, parse
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.model.allocations import allocate
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, Site
 from lab.plan.write import RECORD
 from lab.state import ALLOCATIONS, State
 from lab.topology import derive
@@ -41,7 +41,7 @@ class Work:
         self.site: Callable[[], object] = lambda: None
         self.boot: Callable[[], object] = lambda: None
         self.provision: Callable[[], object] = lambda: None
-        site = Site(self.state.identity, "lxc")
+        site = ContainerSite(self.state.identity)
 
         def scope_of(definition: Definition, *_: object, **__: object) -> object:
             return SimpleNamespace(topology=derive(definition, ""), site=site)

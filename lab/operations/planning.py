@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan import differing, render, write
 from lab.plan.show import Overview, overview
-from lab.plan.site import Site
+from lab.plan.site import Site, undecided
 from lab.providers import choice
 from lab.siting import foreseen
 from lab.state import State
@@ -65,4 +65,4 @@ def _foreseen(definition: Definition, identity: Identity, wanted: str, warn: Lin
     except LabError as error:
         warn(f"no machine could be made on this host: {error.message}")
         driver = definition.libvirt.driver
-        return Site(identity, provider, "" if driver == "auto" else driver, interface="eth1")
+        return undecided(identity, provider, "" if driver == "auto" else driver)

@@ -34,7 +34,7 @@ class Kubeadm:
     @property
     def machines(self) -> Machines:
         """What the documents must know of the machines."""
-        return Machines(self.site.provider == "lxc", self.site.cgroups, self.site.patience)
+        return Machines(self.site.shares_kernel, self.site.cgroups, self.site.patience)
 
     @property
     def init(self) -> Markup:

@@ -24,7 +24,7 @@ from lab import quoting
 from lab.errors import LabError
 from lab.kubernetes.release import release
 from lab.plan.kubeadm import Kubeadm
-from lab.plan.site import Site
+from lab.plan.site import Site, VirtualSite
 from lab.plan.steps import STEPS, Step, steps_of
 from lab.plan.virtual import AUTHORIZED_KEYS, virtual_of
 from lab.topology import Topology
@@ -123,7 +123,7 @@ def render(
         "site": site,
         "release": kubernetes,
         "d": topology.definition,
-        "virtual": virtual_of(topology, site),
+        "virtual": virtual_of(topology, site) if isinstance(site, VirtualSite) else None,
         "authorized_keys": AUTHORIZED_KEYS,
     }
     if vagrantfile:

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import Daemon, VirtualSite
 from lab.topology import Topology
 
 #: First three bytes of QEMU's own MAC addresses (locally administered range of the QEMU project).
@@ -39,7 +39,7 @@ class Virtual:
     """
 
     identity: Identity
-    daemon: str
+    daemon: Daemon
     driver: str
     uri: str
     management: IPv4Network
@@ -107,20 +107,18 @@ class Virtual:
         return f"{self.identity.machine(node)}.img"
 
 
-def virtual_of(topology: Topology, site: Site) -> Virtual | None:
-    """The hypervisor's side of a lab, None for containers."""
-    if site.provider != "libvirt":
-        return None
+def virtual_of(topology: Topology, site: VirtualSite) -> Virtual:
+    """The hypervisor's side of a lab."""
     network = topology.definition.network
     return Virtual(
         identity=site.identity,
-        daemon=site.daemon or "system",
+        daemon=site.daemon,
         driver=site.driver or "kvm",
-        uri=site.libvirt_uri or "qemu:///system",
+        uri=site.uri,
         management=management_subnet(site.identity, (network.subnet, network.pods, network.services)),
         numbers={node.name: node.number for node in topology.nodes},
-        emulator=site.emulator,
-        ssh_key=site.ssh_key,
+        emulator=str(site.emulator or ""),
+        ssh_key=site.ssh_key or "",
     )
 
 

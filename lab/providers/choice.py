@@ -9,7 +9,7 @@ from ipaddress import IPv4Interface
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.provider import for_virtual_machines
 from lab.errors import LabError
-from lab.plan.site import Site
+from lab.plan.site import Site, VirtualSite
 from lab.providers.base import Provider
 from lab.providers.libvirt.probe import local_kvm_trouble
 from lab.providers.lxc import LxcProvider
@@ -50,7 +50,7 @@ def _choose(wanted: str, definition: Definition) -> Choice:
 
 def make(site: Site, topology: Topology) -> Provider:
     """The provider object for a lab. Raises LabError where the host lacks the right to use it."""
-    if site.provider == "libvirt":
+    if isinstance(site, VirtualSite):
         from lab.providers import libvirt  # the bindings are an extra: labs in containers do without
 
         return libvirt.make(site, topology)

@@ -10,7 +10,7 @@ from lab.command import LineSink, Note
 from lab.definition import Definition
 from lab.errors import LabError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import Site, VirtualSite
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import leftovers
 from lab.providers.libvirt.daemon import RemoteDaemon, SystemDaemon
@@ -68,8 +68,7 @@ class Remains:
     def _libvirt(self) -> str:
         """The URI of the libvirt that is known to have machines of the lab, "" when none is."""
         if self.site is not None:
-            own = self.site.provider != "libvirt" or self.site.daemon == "private"
-            return "" if own else self.site.libvirt_uri or SystemDaemon().uri
+            return self.site.uri if isinstance(self.site, VirtualSite) and self.site.daemon != "private" else ""
         daemon = PrivateDaemon.of(self.identity, ANYWHERE)
         if not self._noted("libvirt") or daemon.folder.exists() or daemon.run.exists():
             return ""

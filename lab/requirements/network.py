@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.command import run
+from lab.plan.site import VirtualSite
 from lab.plan.virtual import Virtual, virtual_of
 from lab.requirements.finding import Finding, Grade
 from lab.requirements.scope import Scope
@@ -26,10 +27,10 @@ LISTENING = "0A"
 
 def network(scope: Scope) -> Iterator[Finding]:
     """The ranges must be nobody else's, and no other server may have taken port 53 of every address."""
-    virtual = virtual_of(scope.topology, scope.site)
-    if virtual is None or virtual.daemon != "system":
+    if not isinstance(scope.site, VirtualSite) or scope.site.daemon != "system":
         yield Finding("host's network", "the lab takes no address and no port of it", Grade.GOOD)
         return
+    virtual = virtual_of(scope.topology, scope.site)
     routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]).check().stdout or "[]")
     taken = list(overlaps(routes, virtual, scope.topology.subnet))
     if taken:

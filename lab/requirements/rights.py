@@ -17,7 +17,7 @@ def privileges(scope: Scope) -> Finding:
         return Finding("privileges", "root", Grade.GOOD)
     if scope.containers:
         return Finding("privileges", "not root", Grade.BAD, "system containers need root: sudo ./inv up")
-    if scope.site.daemon == "private":
+    if scope.daemon == "private":
         hint = "a libvirt daemon of the lab's own needs root: sudo ./inv up"
         return Finding("privileges", "not root", Grade.BAD, hint)
     if not scope.parts:

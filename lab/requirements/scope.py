@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lab.bringup import stood_on
 from lab.cache import Cache
 from lab.context import allocations, assemble
 from lab.definition import Definition
@@ -14,9 +12,10 @@ from lab.definition.driver import EMULATION, unkept
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.show import follows
-from lab.plan.site import Site
+from lab.plan.site import Daemon, Site, VirtualSite, undecided
 from lab.providers import choice
 from lab.providers.base import MachineState
+from lab.providers.libvirt.siting import Hypervisor
 from lab.requirements.finding import Finding, Grade
 from lab.siting import Part, foreseen, unbuilt, with_payload
 from lab.stage import Stage
@@ -43,12 +42,17 @@ class Scope:
     @property
     def containers(self) -> bool:
         """Will the machines be containers, which share this host's kernel?"""
-        return self.site.provider == "lxc"
+        return self.site.shares_kernel
 
     @property
     def remote(self) -> bool:
         """Will the machines be another host's?"""
-        return self.site.daemon == "remote"
+        return self.daemon == "remote"
+
+    @property
+    def daemon(self) -> Daemon | None:
+        """Whose libvirt will have the machines; None for containers."""
+        return self.site.daemon if isinstance(self.site, VirtualSite) else None
 
     def building(self, *, fetched: bool = False) -> str:
         """What must be built, in words, "" for nothing; with ``fetched`` only what comes from package sources."""
@@ -91,28 +95,31 @@ def of_lab(definition: Definition, state: State, site: Site, stage: Stage, *, re
     """What is still to be made of a lab that an earlier ``up`` made or began."""
     topology = derive(definition, site.driver, allocations(definition, state))
     nodes = tuple(_absent(definition, state, site, topology))
-    there = not refresh and all(path.exists() for path in stood_on(site, new=bool(nodes)))
+    there = not refresh and all(path.exists() for path in site.stands_on(new=bool(nodes)))
     return Scope(topology, site, stage, () if there else _parts(definition, site, stage, refresh=refresh), nodes)
 
 
 def _parts(definition: Definition, site: Site, stage: Stage, *, refresh: bool) -> tuple[Part, ...]:
     payload = with_payload(definition, site, stage)
-    return unbuilt(definition, site.provider, Cache.default(), payload=payload, refresh=refresh)
+    return unbuilt(definition, site, Cache.default(), payload=payload, refresh=refresh)
 
 
 def _site(definition: Definition, identity: Identity, provider: str) -> tuple[Site, Sequence[Finding]]:
     """What the lab gets on this host, and a finding a decision; where it gets none, what can be said without."""
     try:
-        site, why = foreseen(definition, identity, provider)
+        site, hypervisor = foreseen(definition, identity, provider)
     except LabError as error:
-        return Site(identity, provider), [Finding(provider, error.message, Grade.BAD, error.hint)]
-    told = []
-    for line in why:
-        subject, seen = re.split(r":? ", line, maxsplit=1)
-        slow = subject == "driver" and site.driver == EMULATION
-        hint = "too slow for Kubernetes: ./inv up --until loadbalancer" if slow else ""
-        told.append(Finding(subject, seen, Grade.NOTE if slow else Grade.GOOD, hint))
-    return site, told
+        return undecided(identity, provider), [Finding(provider, error.message, Grade.BAD, error.hint)]
+    return site, list(_decided(hypervisor)) if hypervisor is not None else []
+
+
+def _decided(hypervisor: Hypervisor) -> Iterator[Finding]:
+    yield Finding("libvirt", f"{hypervisor.daemon.kind}, {hypervisor.daemon.why}", Grade.GOOD)
+    seen = f"{hypervisor.driver.name}: {hypervisor.driver.why}"
+    if hypervisor.driver.name == EMULATION:
+        yield Finding("driver", seen, Grade.NOTE, "too slow for Kubernetes: ./inv up --until loadbalancer")
+    else:
+        yield Finding("driver", seen, Grade.GOOD)
 
 
 def _timers(topology: Topology) -> Iterator[Finding]:

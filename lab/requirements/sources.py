@@ -56,6 +56,6 @@ def public_box(scope: Scope) -> Iterator[Finding]:
     if scope.containers or not box.name:
         return
     try:
-        refuse_unreachable(box, scope.site.daemon, scope.site.identity.state)
+        refuse_unreachable(box, scope.daemon, scope.site.identity.state)
     except LabError as error:
         yield Finding("box", error.message, Grade.BAD, error.hint)

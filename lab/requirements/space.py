@@ -99,7 +99,7 @@ def needs(scope: Scope, cache: Path) -> Iterator[Need]:
     if scope.containers:
         yield Need(LXC_PATH, _containers(scope.nodes, shared=_together(LXC_PATH, cache)), "machines")
     elif not scope.remote:
-        private = scope.site.daemon == "private"
+        private = scope.daemon == "private"
         folder = scope.site.identity.state / "libvirt" if private else Path(POOL_PATH)
         yield Need(folder, VIRTUAL_DISK * len(scope.nodes), "machines")
 

@@ -19,7 +19,7 @@ from lab.identity import Identity
 from lab.interrupts import Open, waiting
 from lab.operations import verification
 from lab.operations.verification import doubt
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, VirtualSite
 from lab.stage import Stage
 from lab.state import State
 from lab.timeline import Timeline
@@ -55,7 +55,7 @@ def lab(tmp_path: Path) -> Any:
         definition=HA,
         topology=derive(HA, driver=""),
         state=state,
-        site=Site(state.identity, "lxc"),
+        site=ContainerSite(state.identity),
         identity=state.identity,
         machines={},
         provider=None,
@@ -162,7 +162,7 @@ def test_a_master_that_was_lost_meanwhile_is_named_before_the_others_change(
 def test_an_emulated_lab_is_measured_at_its_own_pace(
     lab: Any, applied: list[Topology], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lab.site = Site(lab.identity, "libvirt", driver="qemu")
+    lab.site = VirtualSite(lab.identity, "qemu")
     rates: list[float] = []
 
     def run_cases(cases: object, view: Any, *_: object, **__: object) -> Any:

@@ -15,7 +15,7 @@ from lab.commands import bench as command
 from lab.definition import parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, Site
 from lab.state import State
 from lab.timeline import Timeline
 
@@ -45,7 +45,7 @@ class Labs:
         def make_site(*_: object, **__: object) -> Site:
             labs.built += 1
             assert labs.rounds == 0, "what is built is built before the first round"
-            return Site(state.identity, "lxc")
+            return ContainerSite(state.identity)
 
         monkeypatch.setattr(bringup, "Bringup", Bringup)
         monkeypatch.setattr(bringup, "make_site", make_site)
@@ -92,7 +92,7 @@ def test_an_interrupted_round_leaves_no_lab(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_lab_that_is_there_is_not_measured_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labs = Labs(tmp_path, lambda number: None, monkeypatch)
-    labs.bench.state.store_site(Site(labs.bench.state.identity, "lxc"))
+    labs.bench.state.store_site(ContainerSite(labs.bench.state.identity))
     with pytest.raises(LabError, match="there is a lab ha-bench already"):
         next(labs.bench.run(1))
     assert (labs.rounds, labs.removed) == (0, 0)

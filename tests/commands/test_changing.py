@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.faults.ledger import LATER, Ledger
 from lab.identity import Identity
 from lab.operations import snapshots
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.project import DEFAULT_DEFINITION
 from lab.providers import choice
 from lab.stage import Stage
@@ -72,7 +72,7 @@ def test_a_command_that_a_destroy_overtakes_finds_no_lab(
     state = State(Identity("ha", tmp_path))
     state.write("stage", Stage.WORKERS)
     state.write("definition.yaml", DEFAULT_DEFINITION.read_text())
-    state.store_site(Site(state.identity, "lxc"))
+    state.store_site(ContainerSite(state.identity))
     acquire = State._acquire
 
     def overtaken(self: State) -> object:

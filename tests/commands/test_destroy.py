@@ -15,7 +15,7 @@ from lab.faults.ledger import Ledger, still_open
 from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.operations import removal
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, VirtualSite
 from lab.providers import choice
 from lab.providers.libvirt import daemon
 from lab.providers.remains import Remains
@@ -53,7 +53,7 @@ def state(provider: FakeProvider, tmp_path: Path) -> State:
     """A lab as ``up`` leaves it."""
     state = State(Identity("ha", tmp_path))
     state.write("definition.yaml", DEFINITION)
-    state.store_site(Site(state.identity, "lxc"))
+    state.store_site(ContainerSite(state.identity))
     state.write("kubeconfig", "secret", 0o600)
     state.write("ssh_config", "Host m1")
     state.write("vagrant/insecure_private_key", "key")
@@ -155,9 +155,6 @@ def test_a_moved_clone_removes_nothing(
     assert names(moved) - {"lock"} == before
 
 
-VIRTUAL = {"driver": "kvm", "libvirt_uri": "qemu:///system", "daemon": "system"}
-
-
 @pytest.mark.parametrize("damaged", ["", "definition.yaml"])
 def test_a_libvirt_that_does_not_answer_keeps_its_lab_known(
     state: State, monkeypatch: pytest.MonkeyPatch, damaged: str
@@ -165,7 +162,7 @@ def test_a_libvirt_that_does_not_answer_keeps_its_lab_known(
     monkeypatch.undo()
     monkeypatch.setattr(context, "FOLDER", state.identity.folder)
     monkeypatch.setattr(daemon, "listening", lambda: False)
-    state.store_site(Site(state.identity, "libvirt", **VIRTUAL))
+    state.store_site(VirtualSite(state.identity, "kvm"))
     state.write("stage", "machines")
     if damaged:
         state.write(damaged, "{")

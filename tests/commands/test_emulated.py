@@ -10,8 +10,10 @@ from lab import siting
 from lab.commands import plan, up
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import VirtualSite
 from lab.project import DEFAULT_DEFINITION
+from lab.providers.libvirt.daemon import DaemonKind
+from lab.providers.libvirt.probe import Driver
 from lab.providers.libvirt.siting import Hypervisor
 from lab.state import State
 
@@ -48,7 +50,7 @@ def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def has(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
-    found = Hypervisor("private", driver, "qemu:///system", "", ())
+    found = Hypervisor(DaemonKind("private", "none runs"), Driver(driver, "so it is"), "qemu:///system")
     monkeypatch.setattr(siting.hypervisors, "choose", lambda definition: found)
     monkeypatch.setattr(up, "refuse", lambda scope: None)  # whatever else this host lacks
 
@@ -119,7 +121,7 @@ def test_a_lab_that_exists_is_told_of_by_the_driver_it_was_made_with(
 ) -> None:
     has(monkeypatch, "kvm")
     state = State(Identity("ha", clone))
-    state.store_site(Site(state.identity, "libvirt", driver="qemu", interface="eth1", daemon="private"))
+    state.store_site(VirtualSite(state.identity, "qemu", "private"))
     bring_up(provider="auto")
     assert FOLLOWS in said(capsys)
     plan.run("", "", "")

@@ -17,7 +17,7 @@ from lab.context import Lab
 from lab.definition import parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.state import State
 from lab.topology import derive
 
@@ -38,7 +38,11 @@ def became(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Became:
     definition = parse("nodes: [{name: m1, role: master}, {name: w1, role: worker}]")
     provider = SimpleNamespace(name="lxc", enter=lambda: PREFIX, network_trouble=lambda: "")
     lab = Lab(
-        definition, derive(definition, ""), State(identity), provider, Site(identity, "lxc", payload="/cache/payload")
+        definition,
+        derive(definition, ""),
+        State(identity),
+        provider,
+        ContainerSite(identity, payload=Path("/cache/payload")),
     )  # type: ignore[arg-type]
     lab.state.write("kubeconfig", "", 0o600)
     seen = Became()

@@ -21,7 +21,7 @@ from lab.faults.ledger import Ledger
 from lab.identity import Identity
 from lab.machine import Channel, Machine
 from lab.operations import changing, snapshots
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.providers.base import Kept
 from lab.stage import Stage
 from lab.state import State
@@ -56,7 +56,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Keeper:
     made = Keeper()
     definition = parse("nodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w1, role: worker}]")
     identity = Identity("ha", tmp_path)
-    lab = Lab(definition, derive(definition, driver=""), State(identity), made, Site(identity, "fake"))  # type: ignore[arg-type]
+    lab = Lab(definition, derive(definition, driver=""), State(identity), made, ContainerSite(identity))  # type: ignore[arg-type]
     lab.state.write("stage", Stage.WORKERS)
 
     def step(machines: Sequence[Machine]) -> None:

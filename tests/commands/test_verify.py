@@ -16,7 +16,7 @@ from lab.definition import load
 from lab.errors import ExitStatus
 from lab.identity import Identity
 from lab.operations import verification
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.project import DEFAULT_DEFINITION
 from lab.report import report_again
 from lab.stage import Stage
@@ -34,7 +34,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[State]:
     state.write("stage", Stage.WORKERS)
     topology = derive(load(DEFAULT_DEFINITION), "")
     provider = SimpleNamespace(name="lxc", capabilities=frozenset())
-    site = Site(state.identity, "lxc")
+    site = ContainerSite(state.identity)
     lab: Any = SimpleNamespace(
         state=state,
         topology=topology,

@@ -19,10 +19,10 @@ from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.model.allocations import Allocations, allocate, read, text
 from lab.plan import render
-from lab.plan.site import Site
+from lab.plan.site import Box, ContainerSite
 from lab.topology import Node, Topology, derive
 
-SITE = Site(Identity("ha", Path("/home/somebody/halab")), "lxc", "", "eth0", "halab/lxc", "1")
+SITE = ContainerSite(Identity("ha", Path("/home/somebody/halab")), Box("halab/lxc", "1"))
 
 #: No name is part of another one, or of anything else in a rendered file.
 NAMES = ("amber", "birch", "cedar", "dahlia", "elder", "fennel", "ginger", "hazel", "iris", "jasmine")

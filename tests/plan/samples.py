@@ -7,6 +7,7 @@ from pathlib import Path
 from lab.definition import load
 from lab.identity import Identity
 from lab.plan import Site
+from lab.plan.site import Box, ContainerSite, VirtualSite
 from lab.topology import Topology, derive
 
 FOLDER = Path(__file__).resolve().parent.parent.parent
@@ -29,10 +30,8 @@ def site(provider: str = "lxc", name: str = "ha") -> Site:
     """A site whose paths and names are nobody's."""
     identity = Identity(name, Path("/home/somebody/halab"))
     if provider == "lxc":
-        return Site(identity, "lxc", "", "eth0", "halab/lxc", "1", "", "/cache/rootfs", "/cache/payload")
-    return Site(
-        identity, "libvirt", "kvm", "eth1", "halab/libvirt", "1", "", "", "/cache/payload", libvirt_uri="qemu:///system"
-    )
+        return ContainerSite(identity, Box("halab/lxc", "1"), Path("/cache/rootfs"), Path("/cache/payload"))
+    return VirtualSite(identity, "kvm", box=Box("halab/libvirt", "1"), payload=Path("/cache/payload"))
 
 
 def own(lab: Topology) -> Site:

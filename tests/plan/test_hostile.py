@@ -29,6 +29,7 @@ from lab.definition.load import judged
 from lab.definition.source import Source
 from lab.errors import LabError
 from lab.plan import File, Site, render
+from lab.plan.site import Box
 from lab.plan.virtual import virtual_of
 from lab.providers.libvirt.daemon import RemoteDaemon
 from lab.providers.libvirt.provider import LibvirtProvider
@@ -118,8 +119,8 @@ def let_pass(path: str) -> dict[str, Definition]:
 def sites(definition: Definition) -> Iterator[Site]:
     """Both kinds of labs that a definition may become."""
     box = definition.machine.box
-    far = replace(site("libvirt", definition.name), daemon="remote", libvirt_uri=definition.libvirt.uri)
-    yield replace(far, box_name=box.name, box_version=box.version, box_url=box.url)
+    far = replace(site("libvirt", definition.name), daemon="remote", uri=definition.libvirt.uri)
+    yield replace(far, box=Box(box.name, box.version, box.url))
     yield site("lxc", definition.name)
 
 
@@ -176,7 +177,7 @@ class Read:
             given = json.loads(line)
             assert "wrong" not in given, given["wrong"]
             box = definition.machine.box
-            assert given["config.vm.box"] == lab.box_name
+            assert given["config.vm.box"] == lab.box.name
             assert given.get("config.vm.box_url", "") == lab.box_url
             if lab.provider == "libvirt":
                 assert given.get("config.vm.box_version", "") == box.version
@@ -289,7 +290,7 @@ def test_templates_alone_let_nothing_of_a_definition_become_code(path: str, tmp_
 
 def jumping(topology: Topology, uri: str, folder: Path) -> list[str]:
     """The words that ssh itself gives the ssh to the libvirt host at ``uri``; [] where it comes to none."""
-    lab = replace(site("libvirt"), daemon="remote", libvirt_uri=uri)
+    lab = replace(site("libvirt"), daemon="remote", uri=uri)
     virtual = virtual_of(topology, lab)
     assert virtual is not None
     nodes = tuple(node.name for node in topology.nodes)

@@ -12,7 +12,7 @@ from lab.definition import DefinitionError, parse
 from lab.errors import LabError
 from lab.identity import Identity
 from lab.plan.show import overview, risks
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, undecided
 from lab.providers import choice
 from lab.providers.vagrant import LabVagrant, environment
 from lab.state import State
@@ -68,7 +68,7 @@ def test_warnings_come_from_the_provider_really_chosen(provider: str, warned: bo
     said = [risk for risk in risks(lab, provider) if risk.startswith("libvirt.driver: means nothing for containers")]
     assert bool(said) == warned
     if provider:
-        site = Site(Identity("ha", Path("/x")), provider)
+        site = undecided(Identity("ha", Path("/x")), provider)
         assert [risk for risk in overview(lab, site).risks if risk in said] == said
         assert overview(lab, site).risks == risks(lab, provider)
 
@@ -89,7 +89,7 @@ def test_up_warns_of_the_provider_that_the_command_line_or_the_lab_itself_has(
     file.write_text(NODES + "libvirt: {driver: qemu}\n")
     if known:
         state = State(Identity("ha", tmp_path))
-        state.store_site(Site(state.identity, known))
+        state.store_site(undecided(state.identity, known))
     with pytest.raises(Enough):
         up.run(str(file), "", "auto" if known else "lxc", "workers", refresh=False, verbose=False)
     said = "".join(capsys.readouterr())
@@ -100,7 +100,7 @@ def test_containers_without_root_are_refused_with_a_way_out(monkeypatch: pytest.
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     topology = derive(parse("nodes: [{name: m1, role: master}]"), driver="")
     with pytest.raises(LabError, match="need root") as caught:
-        choice.make(Site(Identity("ha", Path("/x")), "lxc"), topology)
+        choice.make(ContainerSite(Identity("ha", Path("/x"))), topology)
     assert "--provider libvirt" in caught.value.hint
 
 

@@ -16,7 +16,7 @@ from lab.command import Note, run
 from lab.definition import parse
 from lab.errors import LabError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, VirtualSite
 from lab.providers import lxc
 from lab.providers.libvirt import connection as virt
 from lab.providers.libvirt import daemon, leftovers, private, process
@@ -72,8 +72,8 @@ def noted(identity: Identity, provider: str) -> None:
     (identity.state / ".vagrant" / "machines" / "m1" / provider).mkdir(parents=True)
 
 
-def site(identity: Identity, **values: Any) -> Site:
-    return Site(identity, "libvirt", **values)
+def site(identity: Identity, **values: Any) -> VirtualSite:
+    return VirtualSite(identity, **values)
 
 
 def test_nothing_there_is_no_error(identity: Identity, hosts: Hosts) -> None:
@@ -114,7 +114,7 @@ def test_a_libvirt_that_has_machines_of_it_must_answer(identity: Identity, hosts
         noted(identity, "libvirt")
         remains = Remains(identity, definition=parse(f"{NODES}libvirt: {{uri: '{uri}'}}\n"))
     else:
-        remains = Remains(identity, site(identity, libvirt_uri=uri, daemon=kind))
+        remains = Remains(identity, site(identity, uri=uri, daemon=kind))
     with pytest.raises(LabError, match="does not answer") as caught:
         remains.remove_all(lambda line: None)
     assert uri in caught.value.message
@@ -139,7 +139,7 @@ def test_no_other_libvirt_need_answer_for_a_lab_with_its_own(identity: Identity,
     folder.mkdir()
     assert Remains(identity).remove_all(lambda line: None) == [f"folder {folder}"]
     assert Remains(identity, site(identity, daemon="private")).remove_all(lambda line: None) == []
-    assert Remains(identity, Site(identity, "lxc")).remove_all(lambda line: None) == []
+    assert Remains(identity, ContainerSite(identity)).remove_all(lambda line: None) == []
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from lab.definition import parse
 from lab.identity import Identity
-from lab.plan import Site, render, write
+from lab.plan import render, write
+from lab.plan.site import Box, ContainerSite, Seed
 from lab.topology import derive
 
 DEFINITIONS = {
@@ -33,14 +34,12 @@ def validated(text: str, folder: Path, spoil: tuple[str, str] = ("", "")) -> sub
     """What ``vagrant validate`` says of a definition's Vagrantfile, after ``spoil`` replaced one text in it."""
     if shutil.which("vagrant") is None:
         pytest.fail("not installed, so nothing was judged: vagrant (./inv installs it)")
-    site = Site(
+    site = ContainerSite(
         Identity("ha", folder),
-        "lxc",
-        box_name="halab-lxc-01234567",
-        box_url="file:///cache/lab.box",
-        rootfs="/cache/rootfs",
-        payload="/cache/payload",
-        seed_hook="/cache/lxc-seed /cache/seed",
+        box=Box("halab-lxc-01234567", url="file:///cache/lab.box"),
+        rootfs=Path("/cache/rootfs"),
+        payload=Path("/cache/payload"),
+        seed=Seed(Path("/cache/lxc-seed"), Path("/cache/seed")),
     )
     write(render(derive(parse(text), driver=""), site), folder)
     file = folder / "Vagrantfile"

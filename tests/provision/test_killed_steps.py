@@ -11,7 +11,8 @@ from rooted import killed_at_every_command
 from lab.definition import load
 from lab.identity import Identity
 from lab.machine import whole
-from lab.plan import Site, render
+from lab.plan import render
+from lab.plan.site import ContainerSite
 from lab.provisioning.step import BEGIN
 from lab.topology import derive
 
@@ -39,7 +40,7 @@ BEFORE = {
 def script(step: str) -> str:
     """A step of the default lab's first master."""
     topology = derive(load(HA), "")
-    site = Site(Identity("ha", Path("/home/somebody/halab")), "lxc")
+    site = ContainerSite(Identity("ha", Path("/home/somebody/halab")))
     return render(topology, site, vagrantfile=False)[f"nodes/master1/{step}.sh"].content
 
 

@@ -19,9 +19,10 @@ from listening import Deaf
 from lab.command import CommandError, Result
 from lab.definition import parse
 from lab.identity import Identity
-from lab.plan import Site, render
+from lab.plan import render
 from lab.plan.change import Change
 from lab.plan.election import Router, read
+from lab.plan.site import ContainerSite
 from lab.provisioning import Script, Work, balance, balancing
 from lab.provisioning.balancing import IN_FORCE, PART, SETTINGS
 from lab.provisioning.step import RECORD
@@ -29,7 +30,7 @@ from lab.timeline import Timeline
 from lab.topology import Topology, derive
 from lab.waiting import WaitTimeout
 
-SITE = Site(Identity("ha", Path("/home/somebody/halab")), "lxc")
+SITE = ContainerSite(Identity("ha", Path("/home/somebody/halab")))
 STEPS = ("node", "haproxy", "keepalived")
 
 

@@ -15,8 +15,9 @@ from remembering import ALL, PREPARED, Call, Lab
 from lab.command import CommandError
 from lab.identity import Identity
 from lab.model.functions import Function
-from lab.plan import STEPS, Site, Step, render
+from lab.plan import STEPS, Step, render
 from lab.plan.render import FOLDER
+from lab.plan.site import ContainerSite
 from lab.provisioning import Work
 from lab.provisioning.walk import Walk
 from lab.stage import Stage
@@ -55,7 +56,7 @@ def test_a_row_more_is_rendered_for_its_machines(tmp_path: Path) -> None:
         "#!/usr/bin/env bash\nset -euo pipefail\necho {{ node.name }}\n"
     )
     (tmp_path / "provision/music/notes.j2").write_text("for {{ node.name }}\n")
-    site = Site(Identity("ha", Path("/x")), "lxc")
+    site = ContainerSite(Identity("ha", Path("/x")))
     before, after = (render(Lab().topology, site, steps, folder=tmp_path) for steps in (STEPS, LONGER))
     assert sorted(after.keys() - before.keys()) == sorted(
         f"nodes/{machine}/{name}" for machine in ALL for name in ("music.sh", "notes")

@@ -14,7 +14,7 @@ import pytest
 from lab import cgroups
 from lab.definition import load
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite
 from lab.project import FOLDER
 from lab.requirements import kernel
 from lab.requirements.finding import Finding, Grade
@@ -120,7 +120,7 @@ def test_controllers_that_only_a_kubelet_needs_stop_no_lab_without_one(
     there = SimpleNamespace(version=lambda: cgroups.version(tmp_path), missing=lambda: cgroups.missing(tmp_path))
     monkeypatch.setattr(kernel, "control_groups", there)
     topology = derive(load(FOLDER / "configs" / "ha.yaml"), "")
-    scope = Scope(topology, Site(Identity("ha", tmp_path), "lxc"), stage, (), topology.nodes)
+    scope = Scope(topology, ContainerSite(Identity("ha", tmp_path)), stage, (), topology.nodes)
     found = kernel.cgroups(scope)
     assert (found.grade, found.seen) == (grade, "v2 without memory")
 

@@ -14,7 +14,7 @@ import pytest
 from lab.command import Result
 from lab.definition import load
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import VirtualSite
 from lab.plan.virtual import Virtual
 from lab.project import FOLDER
 from lab.requirements import network
@@ -74,7 +74,7 @@ def test_a_lab_is_refused_for_the_hosts_routes_only_where_its_own_would_not_win(
 ) -> None:
     routes = json.dumps([{"dst": target, "dev": "tun0"}, {"dst": "default", "dev": "eth0"}])
     monkeypatch.setattr(network, "run", lambda argv: Result(" ".join(argv), 0, routes, "", 0.0))
-    site = Site(VIRTUAL.identity, "libvirt", driver="kvm", daemon="system", libvirt_uri="qemu:///system")
+    site = VirtualSite(VIRTUAL.identity, "kvm")
     topology = derive(load(FOLDER / "configs" / "ha.yaml"), "kvm")
     first = next(network.network(Scope(topology, site, Stage.WORKERS, (), topology.nodes)))
     assert (first.subject, first.grade) == ("host's network", grade)

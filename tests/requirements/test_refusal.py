@@ -20,7 +20,7 @@ from lab.errors import UsageError
 from lab.identity import Identity
 from lab.payload import seed
 from lab.payload.choose import tree
-from lab.plan.site import Site
+from lab.plan.site import ContainerSite, Daemon, Seed, VirtualSite
 from lab.project import FOLDER
 from lab.providers.base import MachineState
 from lab.requirements import scope as scopes
@@ -139,18 +139,19 @@ def test_machines_without_kubernetes_take_less_memory(
     refuse(new(state, Stage.LOADBALANCER))
 
 
-def known(state: State, monkeypatch: pytest.MonkeyPatch, absent: tuple[str, ...] = (), **site: str) -> Scope:
-    """What is to be made of a lab that is there."""
+def known(state: State, monkeypatch: pytest.MonkeyPatch, cache: Path, absent: tuple[str, ...] = ()) -> Scope:
+    """What is to be made of a lab that is there, and was made of what lies in ``cache``."""
     names = [node.name for node in DEFINITION.nodes]
     states = {name: MachineState.ABSENT if name in absent else MachineState.RUNNING for name in names}
     monkeypatch.setattr(scopes, "assemble", lambda *_: SimpleNamespace(provider=SimpleNamespace(states=lambda: states)))
-    return of_lab(DEFINITION, state, Site(state.identity, "lxc", **site), Stage.WORKERS)
+    site = ContainerSite(state.identity, rootfs=cache, payload=cache, seed=Seed(cache / "hook", cache))
+    return of_lab(DEFINITION, state, site, Stage.WORKERS)
 
 
 def test_of_a_lab_that_is_there_nothing_is_asked_that_it_has(
     state: State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scope = known(state, monkeypatch, rootfs=str(tmp_path), payload=str(tmp_path))
+    scope = known(state, monkeypatch, tmp_path)
     assert (scope.parts, scope.nodes) == ((), ())
     monkeypatch.setattr(shutil, "disk_usage", lambda place: Usage(2**40, 0, 0))
     monkeypatch.setattr(space, "available_memory", lambda: 0)
@@ -162,7 +163,7 @@ def test_of_a_lab_that_is_there_nothing_is_asked_that_it_has(
 def test_a_machine_that_was_lost_needs_room_for_itself_alone(
     state: State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scope = known(state, monkeypatch, ("master2",), rootfs=str(tmp_path), payload=str(tmp_path), seed=str(tmp_path))
+    scope = known(state, monkeypatch, tmp_path, ("master2",))
     assert [node.name for node in scope.nodes] == ["master2"]
     monkeypatch.setattr(space, "available_memory", lambda: GIB)
     refuse(scope)
@@ -174,7 +175,7 @@ def test_what_a_lab_was_made_from_and_is_gone_must_be_built_again(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = tuple(node.name for node in DEFINITION.nodes)
-    scope = known(state, monkeypatch, names, rootfs="/no/such", payload="/no/such", seed="/no/such")
+    scope = known(state, monkeypatch, Path("/no/such"), names)
     assert scope.building(fetched=True) == "the box and Kubernetes"
     assert list(said(scope)) == ["mirrors"]
 
@@ -195,9 +196,9 @@ def test_another_file_system_for_the_cache_is_asked_for_its_own_share(
 @pytest.mark.parametrize(
     ("daemon", "folder"), [("private", "/.lab/ha/libvirt"), ("system", "/var/lib/libvirt/images"), ("remote", "")]
 )
-def test_virtual_machines_take_room_where_their_daemon_keeps_them(state: State, daemon: str, folder: str) -> None:
+def test_virtual_machines_take_room_where_their_daemon_keeps_them(state: State, daemon: Daemon, folder: str) -> None:
     lxc = new(state)
-    scope = replace(lxc, parts=(), site=Site(state.identity, "libvirt", "kvm", daemon=daemon))
+    scope = replace(lxc, parts=(), site=VirtualSite(state.identity, "kvm", daemon))
     wanted = [need for need in space.needs(scope, Cache.default().root) if need.what == "machines"]
     assert [str(need.folder).endswith(folder) for need in wanted] == ([True] if folder else [])
     assert sum(need.bytes for need in wanted) == (4 * space.VIRTUAL_DISK if folder else 0)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from lab.command import LineSink
 from lab.errors import LabError, UsageError
+from lab.plan import site
 
 #: Where a system's own daemon listens: the one for everything, and the modular one for QEMU.
 SYSTEM_SOCKETS = (Path("/run/libvirt/libvirt-sock"), Path("/run/libvirt/virtqemud-sock"))
@@ -125,7 +126,15 @@ def listening(sockets: tuple[Path, ...] = SYSTEM_SOCKETS) -> bool:
     return False
 
 
-def choose_kind(uri: str) -> tuple[str, str]:
+@dataclass(frozen=True)
+class DaemonKind:
+    """The chosen kind of daemon and why, for people."""
+
+    kind: site.Daemon
+    why: str
+
+
+def choose_kind(uri: str) -> DaemonKind:
     """The kind of daemon for a new lab, and why.
 
     The definition's ``uri`` when it has one, else the system's when it runs, else a private one.
@@ -134,9 +143,9 @@ def choose_kind(uri: str) -> tuple[str, str]:
     """
     if uri and uri != SystemDaemon().uri:
         refuse_unusable(uri)
-        return ("remote", f"the definition names {uri}") if "+" in uri else ("system", f"the definition names {uri}")
+        return DaemonKind("remote" if "+" in uri else "system", f"the definition names {uri}")
     if listening():
-        return "system", "the system's libvirt daemon runs"
+        return DaemonKind("system", "the system's libvirt daemon runs")
     if uri:
         raise LabError("the definition wants qemu:///system, but no such daemon runs", "systemctl start libvirtd")
     if os.geteuid() != 0:
@@ -144,7 +153,7 @@ def choose_kind(uri: str) -> tuple[str, str]:
             "no libvirt daemon runs on this host, and a private one needs root",
             "start the system's (systemctl start libvirtd) and join the group libvirt, or run as root",
         )
-    return "private", "no libvirt daemon runs on this host: the lab gets one of its own"
+    return DaemonKind("private", "no libvirt daemon runs on this host: the lab gets one of its own")
 
 
 def refuse_unusable(uri: str) -> None:

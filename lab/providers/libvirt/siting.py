@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.definition import Definition
+from lab.definition.driver import EMULATION
 from lab.definition.models import Box
 from lab.errors import UsageError
+from lab.plan.site import Daemon
 from lab.providers.libvirt import daemon, probe
+from lab.providers.libvirt.daemon import DaemonKind
+from lab.providers.libvirt.probe import Driver
 
 #: QEMU with a small cache of translated code, for a private daemon only: others may not run programs from a clone.
 EMULATOR = Path(__file__).with_name("emulator.sh")
@@ -16,31 +20,32 @@ EMULATOR = Path(__file__).with_name("emulator.sh")
 
 @dataclass(frozen=True)
 class Hypervisor:
-    """The choice. ``uri`` is what Vagrant is told; ``why`` holds a line a decision."""
+    """What was chosen, each with its reason. ``uri`` is what Vagrant is told."""
 
-    daemon: str
-    driver: str
+    daemon: DaemonKind
+    driver: Driver
     uri: str
-    emulator: str
-    why: tuple[str, ...]
+
+    @property
+    def emulator(self) -> Path | None:
+        """A program in QEMU's place."""
+        return EMULATOR if self.daemon.kind == "private" and self.driver.name == EMULATION else None
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """A line a decision, for people."""
+        daemon, driver = self.daemon, self.driver
+        return f"libvirt: {daemon.kind}, {daemon.why}", f"driver {driver.name}: {driver.why}"
 
 
 def choose(definition: Definition) -> Hypervisor:
     """Daemon and driver for a definition on this host. Raises UsageError where what it wants cannot work."""
     uri = definition.libvirt.uri
-    kind, reason = daemon.choose_kind(uri)
-    driver = probe.choose(definition.libvirt.driver, uri)
-    emulator = str(EMULATOR) if kind == "private" and driver.name == "qemu" else ""
-    return Hypervisor(
-        daemon=kind,
-        driver=driver.name,
-        uri=uri or "qemu:///system",
-        emulator=emulator,
-        why=(f"libvirt: {kind}, {reason}", f"driver {driver.name}: {driver.why}"),
-    )
+    kind = daemon.choose_kind(uri)
+    return Hypervisor(kind, probe.choose(definition.libvirt.driver, uri), uri or "qemu:///system")
 
 
-def refuse_unreachable(box: Box, kind: str, state: Path) -> None:
+def refuse_unreachable(box: Box, kind: Daemon | None, state: Path) -> None:
     """Raise UsageError for a public box that Vagrant could not fetch: a private daemon's network leads nowhere.
 
     ``kind`` is the daemon's, ``state`` the lab's folder, in which Vagrant keeps the boxes that were added before.

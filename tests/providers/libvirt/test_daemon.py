@@ -32,7 +32,7 @@ def test_what_cannot_work_is_refused_with_a_reason(uri: str, reason: str) -> Non
 
 @pytest.mark.parametrize("uri", ["qemu+ssh://far/system", "qemu+ssh://me@far:2222/system?keyfile=/k"])
 def test_another_host_is_reached_over_ssh(uri: str) -> None:
-    assert daemon.choose_kind(uri)[0] == "remote"
+    assert daemon.choose_kind(uri).kind == "remote"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_systems_daemon_when_it_runs_else_a_private_one(
 ) -> None:
     monkeypatch.setattr(daemon, "listening", lambda: runs)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert daemon.choose_kind("")[0] == kind
+    assert daemon.choose_kind("").kind == kind
 
 
 def test_a_private_daemon_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:

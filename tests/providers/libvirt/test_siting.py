@@ -12,8 +12,10 @@ from lab.cache import Cache
 from lab.definition import Definition, parse
 from lab.errors import UsageError
 from lab.identity import Identity
-from lab.plan.site import Site
+from lab.plan.site import Daemon, Site
 from lab.providers.libvirt import siting as hypervisors
+from lab.providers.libvirt.daemon import DaemonKind
+from lab.providers.libvirt.probe import Driver
 from lab.providers.libvirt.siting import Hypervisor, refuse_unreachable
 from lab.stage import Stage
 from lab.timeline import Timeline
@@ -61,9 +63,9 @@ def test_a_box_built_here_suits_any_daemon(tmp_path: Path) -> None:
     refuse_unreachable(definition(name="").machine.box, "private", tmp_path)
 
 
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: str, stage: Stage) -> Site:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, daemon: Daemon, stage: Stage) -> Site:
     """The site of a lab with a public box on a host with KVM and this kind of daemon."""
-    found = Hypervisor(daemon, "kvm", "qemu:///system", "", ("libvirt: chosen",))
+    found = Hypervisor(DaemonKind(daemon, "chosen"), Driver("kvm", "it works"), "qemu:///system")
     monkeypatch.setattr(hypervisors, "choose", lambda _: found)
     monkeypatch.setattr(Cache, "default", classmethod(lambda cls: cls(tmp_path / "cache")))
     identity = Identity("ha", tmp_path)

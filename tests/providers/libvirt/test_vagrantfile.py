@@ -13,7 +13,8 @@ import pytest
 
 from lab.definition import parse
 from lab.identity import Identity
-from lab.plan import Site, render, write
+from lab.plan import render, write
+from lab.plan.site import Box, VirtualSite
 from lab.topology import Topology, derive
 
 NODES = """
@@ -30,33 +31,28 @@ machine: {box: {name: debian/bookworm64, version: 12.20250126.1, url: 'https://b
   checksum: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef}}
 """
 
-BUILT = Site(
+BUILT = VirtualSite(
     Identity("ha", Path("/home/somebody/halab")),
-    "libvirt",
     driver="kvm",
-    interface="eth1",
-    box_name="halab-libvirt-0123456789abcdef",
-    box_version="1.0.0",
-    box_url="file:///cache/box/libvirt-0123456789abcdef/catalogue.json",
-    payload="/cache/payload",
-    libvirt_uri="qemu:///system",
-    daemon="system",
-    image="/cache/box/libvirt-0123456789abcdef/box.img",
+    box=Box("halab-libvirt-0123456789abcdef", "1.0.0", "file:///cache/box/libvirt-0123456789abcdef/catalogue.json"),
+    payload=Path("/cache/payload"),
+    image=Path("/cache/box/libvirt-0123456789abcdef/box.img"),
     ssh_key="ssh-rsa AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA==",
 )
 
 SITES = {
     "kvm": (NODES, BUILT),
-    "emulation": (NODES, replace(BUILT, driver="qemu", daemon="private", emulator="/x/emulator.sh", payload="")),
-    "remote": (NODES, replace(BUILT, daemon="remote", libvirt_uri="qemu+ssh://somebody@far/system")),
+    "emulation": (
+        NODES,
+        replace(BUILT, driver="qemu", daemon="private", emulator=Path("/x/emulator.sh"), payload=None),
+    ),
+    "remote": (NODES, replace(BUILT, daemon="remote", uri="qemu+ssh://somebody@far/system")),
     "public": (
         NODES + PUBLIC,
         replace(
             BUILT,
-            box_name="debian/bookworm64",
-            box_version="12.20250126.1",
-            box_url="https://boxes.example/bookworm.json",
-            image="",
+            box=Box("debian/bookworm64", "12.20250126.1", "https://boxes.example/bookworm.json"),
+            image=None,
         ),
     ),
 }
