@@ -45,6 +45,7 @@ TERMINAL = ("console", "program", "cli", "commands")
         ("operations", TERMINAL),
         *((folder, (*TERMINAL, "operations")) for folder in ("bench", "cluster", "payload", "plan", "provisioning")),
         *((folder, (*TERMINAL, "operations")) for folder in ("providers", "report", "requirements", "verify")),
+        ("model", (*TERMINAL, "operations", "plan", "providers", "requirements", "context", "state")),
         ("definition", (*TERMINAL, "operations", "plan", "providers", "requirements", "context", "state")),
     ],
 )

@@ -12,6 +12,7 @@ from lab.errors import LabError
 from lab.machine import Machine
 from lab.machines.programs import text
 from lab.parallel import workers
+from lab.plan.steps import STEPS
 from lab.topology import Node, Topology
 from lab.waiting import WaitTimeout, wait_for
 
@@ -24,6 +25,9 @@ EMULATED_ASK_SECONDS = 60.0
 #: Seconds in which machines that answer ssh tell what they know: on a busy host one look may take too long.
 TELL_SECONDS = 60.0
 
+#: The units that steps start, of which a step is due again where they do not run.
+UNITS = sorted({step.unit for step in STEPS if step.unit})
+
 #: What the observer printed on one machine; {"unreachable": reason} when it could not be asked.
 Observation = Mapping[str, Any]
 
@@ -32,7 +36,7 @@ def ask(machine: Machine, node: Node, vip: str, seconds: float = ASK_SECONDS) ->
     """Ask one machine; never raises, because a machine that does not answer is an observation too."""
     script = f"python3 - \"$@\" <<'OBSERVER'\n{text('observer')}\nOBSERVER\n"
     try:
-        args = [vip, " ".join(sorted(node.functions)), str(node.address)]
+        args = [vip, " ".join(sorted(node.functions)), str(node.address), *UNITS]
         result = machine.run(script, args, timeout=seconds, label="observe").check()
         observation: Observation = json.loads(result.stdout)
     except (LabError, ValueError) as error:

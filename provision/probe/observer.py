@@ -1,5 +1,6 @@
 # Runs on a machine of the lab (python3, standard library only) and prints one JSON object: what this machine knows.
-# Arguments: the virtual IP, the machine's functions (words of lab.model.functions), and its own address.
+# Arguments: the virtual IP, the machine's functions (words of lab.model.functions), its own address, and the units that
+# steps start.
 import hashlib
 import http.client
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 from stats import servers
 
-VIP, FUNCTIONS, ADDRESS = sys.argv[1], sys.argv[2].split(), sys.argv[3]
+VIP, FUNCTIONS, ADDRESS, *UNITS = sys.argv[1:]
 PKI = "/etc/kubernetes/pki"
 HALAB = Path("/var/lib/halab")
 SECONDS = 2.0
@@ -152,16 +153,16 @@ def main() -> None:
         "kubeadm_traces": Path("/var/lib/halab/began").exists(),
         "steps": steps(),
     }
-    attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", "haproxy", "keepalived", "halab-answerer")
+    attempt(found, "units", units, "containerd", "kubelet", "halab-kubeadm", *UNITS)
     attempt(found, "addresses", addresses)
     attempt(found, "node_uid", node_uid)
     attempt(found, "authority", authority)
-    if "load-balancer" in FUNCTIONS:
+    if "load-balancer" in FUNCTIONS.split():
         attempt(found, "backends", backends)
-    if "control-plane" in FUNCTIONS and found["joined"]:
+    if "control-plane" in FUNCTIONS.split() and found["joined"]:
         attempt(found, "nodes", nodes)
         attempt(found, "leases", leases)
-    if "etcd" in FUNCTIONS and found["joined"]:
+    if "etcd" in FUNCTIONS.split() and found["joined"]:
         attempt(found, "etcd", etcd)
     json.dump(found, sys.stdout)
 

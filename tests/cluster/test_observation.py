@@ -17,6 +17,7 @@ from lab.cluster.observation import ask, observe
 from lab.command import CommandTimeout, Result
 from lab.definition import parse
 from lab.machines.programs import text
+from lab.plan import STEPS
 from lab.topology import derive
 
 NOW = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
@@ -30,9 +31,10 @@ class FakeMachine:
 
     answer: Result | Exception | None = None
     given: float | None = None
+    asked: Sequence[str] = ()
 
     def run(self, script: str, args: Sequence[str] = (), *, timeout: float, **_: Any) -> Result:
-        self.given = timeout
+        self.given, self.asked = timeout, args
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
@@ -60,6 +62,12 @@ def test_the_observer_needs_no_more_than_the_standard_library() -> None:
     argv = [sys.executable, "-I", "-S", "-c", text("observer"), "10.21.0.100", "worker", "10.21.0.14"]
     done = subprocess.run(argv, capture_output=True, check=True, timeout=30)
     assert json.loads(done.stdout)["hostname"]
+
+
+def test_every_unit_that_a_step_starts_is_asked_for() -> None:
+    machine = FakeMachine(Result("observe", 0, "{}", "", 0.1))
+    ask(machine, TOPOLOGY.node("m1"), "10.21.0.100")  # type: ignore[arg-type]
+    assert {"haproxy", "keepalived"} <= {step.unit for step in STEPS if step.unit} <= set(machine.asked)
 
 
 def test_no_answer_is_an_observation() -> None:
