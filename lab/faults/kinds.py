@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from lab.errors import UsageError
-from lab.faults import haproxy, litter, machine, scheduler
+from lab.faults import haproxy, keepalived, litter, machine, scheduler
 from lab.faults.kind import Kind
 
-KINDS: dict[str, Kind] = {kind.name: kind for module in (haproxy, machine, scheduler, litter) for kind in module.KINDS}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for module in (haproxy, keepalived, machine, scheduler, litter) for kind in module.KINDS
+}
 
 
 def kind_of(name: str) -> Kind:

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.definition import vrrp
-from lab.definition.models import Definition, Detection, HangCheck
+from lab.definition.models import Definition, Detection, HangCheck, Keepalived
 from lab.topology import Topology
 
 #: Seconds that lie between the timers and a client on a busy machine: systemd's ExecStopPost, the move of the address,
 #: its ARP, and 50 connections a second as a ruler. Measured: up to 0.06 with all cores busy.
 GRAIN = 0.15
+
+#: Seconds at most from a keepalived's goodbye until it has ended (measured: 1.03 to 1.05), and from its start until it
+#: listens: the two seconds that a restart is given, without its end.
+KEEPALIVED_ENDS, KEEPALIVED_STARTS = 1.05, 0.95
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,16 @@ def back(topology: Topology, recovered: Span) -> Span | None:
         return None
     best = topology.ranked[0].priority or 0
     return recovered + Span(0.0, GRAIN) + down(topology, vrrp.well(best, keepalived))
+
+
+def ready(keepalived: Keepalived) -> float:
+    """Seconds at most from a keepalived's start until each of its checks has told that haproxy is well."""
+    checks: list[Detection | HangCheck] = []
+    if keepalived.detection.how == "script":
+        checks.append(keepalived.detection)
+    if keepalived.hang_check.enabled:
+        checks.append(keepalived.hang_check)
+    return max((check.timeout + check.interval * (check.rise - 1) for check in checks), default=0.0)
 
 
 def slowest(definition: Definition) -> Span:

@@ -8,17 +8,16 @@ the holder alone is changed, and the VIP waits for its down-timer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from lab.definition.models import Keepalived
-from lab.oracle.failover import GRAIN, Span, shown
+from lab.oracle.failover import GRAIN, KEEPALIVED_ENDS, KEEPALIVED_STARTS, Span, ready, shown
 from lab.plan.election import Router, router_of
 from lab.topology import Topology
 
-#: Seconds at most from a keepalived's goodbye until it listens again. Its end alone takes one (measured: 1.03 to 1.05),
-#: the rest is systemd's.
-RESTART = 2.0
+#: Seconds at most from a keepalived's goodbye until it listens again.
+RESTART = KEEPALIVED_ENDS + KEEPALIVED_STARTS
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,4 @@ def _replace(now: Mapping[str, Router | None], then: Mapping[str, Router], holde
 
 def _alone(router: Router, keepalived: Keepalived) -> float:
     """Seconds at most until a holder that nobody replaces has the VIP again after its restart."""
-    return RESTART + max(_ready(keepalived)) + router.down_timer
-
-
-def _ready(keepalived: Keepalived) -> Iterable[float]:
-    """Seconds at most from a keepalived's start until each of its checks has told that haproxy is well."""
-    yield 0.0
-    if keepalived.detection.how == "script":
-        yield keepalived.detection.timeout + keepalived.detection.interval * (keepalived.detection.rise - 1)
-    if keepalived.hang_check.enabled:
-        yield keepalived.hang_check.timeout + keepalived.hang_check.interval * (keepalived.hang_check.rise - 1)
+    return RESTART + ready(keepalived) + router.down_timer

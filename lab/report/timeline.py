@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lab.faults.kinds import KINDS
 from lab.verify import holding, outage
 from lab.verify.checks.outages import struck
 from lab.verify.recorded import Connection, Recorded
@@ -14,6 +15,9 @@ from lab.verify.records import Lease, Pod
 #: The drawing's size in its own units (CSS pixels at full width).
 WIDTH, LEFT, RIGHT = 1120.0, 92.0, 16.0
 TOP, PLOT, LANE, LANE_GAP, GROUP_GAP = 30.0, 170.0, 18.0, 8.0, 30.0
+
+#: How a fault is drawn whose kind is not known any more.
+UNKNOWN = "broken"
 
 #: Latencies shown, in seconds: logarithmic, because a millisecond and a second both matter.
 FLOOR, CEILING = 0.001, 1.0
@@ -174,11 +178,12 @@ def _bars(recorded: Recorded, scale: Scale, rows: dict[str, float]) -> Iterable[
                 left, rows[hold.node], width, "holds", f"{hold.node} held the VIP for {hold.end - hold.start:.3f} s"
             )
     for fault in recorded.faults:
+        style = KINDS[fault.kind].drawn if fault.kind in KINDS else UNKNOWN
         for node in (node for node in fault.nodes if node in rows):
             end = fault.heal if fault.heal is not None else scale.end
             if end > scale.start and fault.moment < scale.end:
                 left = scale.x(fault.moment)
-                yield Bar(left, rows[node], round(scale.x(end) - left, 2), "broken", f"{fault.kind} on {node}")
+                yield Bar(left, rows[node], round(scale.x(end) - left, 2), style, f"{fault.kind} on {node}")
 
 
 def _marks(recorded: Recorded, scale: Scale) -> Iterable[Mark]:

@@ -86,6 +86,7 @@ CASES: dict[str, Case] = {
         _on_holder("haproxy-kill", "haproxy is killed on the holder and not started again"),
         _on_holder("haproxy-crash", "haproxy is killed on the holder and started again", "all is as before by itself"),
         _on_holder("haproxy-hang", "haproxy hangs on the holder: it accepts and says nothing"),
+        _on_holder("keepalived-stop", "keepalived is stopped in good order on the holder"),
         _on_holder("power-cut", "the holder's power is cut"),
         _on_holder("pause", "the holder stands still for a while"),
     )

@@ -95,7 +95,7 @@ def test_what_the_articles_settings_survive_and_what_not_is_said_before_and_judg
         assert back and back <= {"failback", "losses", "recovered"}, found
         cut = {v["check"]: v for case in found if case["case"] == "power-cut" for v in case["verdicts"]}
         assert cut["failback"]["outcome"] in ("pass", "unknown"), "nothing was promised of it"
-        good = {case: set() for case in ("haproxy-stop", "haproxy-kill", "haproxy-crash")}
+        good = {case: set() for case in ("haproxy-stop", "haproxy-kill", "haproxy-crash", "keepalived-stop")}
         assert failed == good | {"haproxy-hang": {"outage"}, "pause": {"outage"}}, found
         assert healthy(lab.status())
 

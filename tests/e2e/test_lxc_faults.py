@@ -99,6 +99,7 @@ def whole(lab: Shared, node: str) -> None:
         ("haproxy-kill", "begun", "haproxy-kill", ["resume"]),
         ("haproxy-crash", "begun", "haproxy-crash", ["resume"]),
         ("haproxy-hang", "begun", "haproxy-hang", ["verify", "--case", "api-spread"]),
+        ("keepalived-stop", "begun", "keepalived-stop", ["resume"]),
         ("scheduler-failover", "begun", "scheduler-remove", ["resume"]),
         ("power-cut", "begun", "power-cut", ["resume"]),
         ("pause", "begun", "pause", ["up"]),

@@ -10,14 +10,15 @@ from lab.definition.models import Keepalived
 from lab.definition.vrrp import down_timer, skew
 from lab.faults.kind import Situation
 from lab.faults.kinds import KINDS
-from lab.oracle.failover import GRAIN, Promise, Span, shown
+from lab.oracle.failover import GRAIN, KEEPALIVED_STARTS, Promise, Span, shown
 from lab.topology import Topology, derive
 
-STOP, KILL, CRASH, HANG, POWER_CUT, PAUSE = (
+STOP, KILL, CRASH, HANG, GOODBYE, POWER_CUT, PAUSE = (
     "haproxy-stop",
     "haproxy-kill",
     "haproxy-crash",
     "haproxy-hang",
+    "keepalived-stop",
     "power-cut",
     "pause",
 )
@@ -132,6 +133,25 @@ def test_a_port_that_is_listened_on_hides_a_hang() -> None:
     assert "nothing notices it" in got.reason
 
 
+@pytest.mark.parametrize(
+    ("detection", "heir"), [("{how: track_file, weight: -120}", 90), ("{how: script, weight: 120}", 210)]
+)
+def test_a_goodbye_costs_the_next_ones_skew_however_haproxy_is_watched(detection: str, heir: int) -> None:
+    got = promise(made("150, 90, 35", detection=detection), GOODBYE)
+    wait = (256 - heir) / 256 * 0.2
+    assert got.moves is True
+    assert (outage(got).least, outage(got).most) == (pytest.approx(wait), pytest.approx(wait + GRAIN))
+    assert got.vacant == pytest.approx(wait + GRAIN)
+
+
+def test_after_a_goodbye_keepalived_is_started_asks_its_checks_and_waits_its_down_timer() -> None:
+    back = promise(made("254, 200, 100", hang_check="{enabled: false}"), GOODBYE).back
+    assert back is not None and back.most == pytest.approx(KEEPALIVED_STARTS + GRAIN + 3 * 0.2 + 2 / 256 * 0.2)
+    slow = "{how: script, interval: 3, timeout: 2, rise: 2, fall: 2, weight: 0}"
+    asked = promise(made("254, 200, 100", hang_check="{enabled: false}", detection=slow), GOODBYE).back
+    assert asked is not None and asked.most == pytest.approx(back.most + 2 + 3)
+
+
 def test_silence_takes_the_down_timer() -> None:
     got = promise(topology("ha"), POWER_CUT, cluster=False)
     assert outage(got).least == pytest.approx(0.44375)
@@ -162,7 +182,7 @@ def test_the_way_back_costs_no_more_than_a_move() -> None:
         assert got.failback == (Span(0.0, 0.0) if fault == CRASH else Span(0.0, GRAIN))
 
 
-@pytest.mark.parametrize("fault", [STOP, KILL, HANG, POWER_CUT])
+@pytest.mark.parametrize("fault", [STOP, KILL, HANG, GOODBYE, POWER_CUT])
 def test_what_does_not_come_back_costs_nothing_after_the_heal(fault: str) -> None:
     assert promise(made(preempt="false"), fault).failback == Span(0.0, 0.0)
 

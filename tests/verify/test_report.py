@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lab.faults.kinds import KINDS
 from lab.report import report_again, timeline
 from lab.verify.judge import judge
+from lab.verify.recorded import Recorded
+from lab.verify.records import read
 from tests.verify import scenario
 
 #: Enough of every shape a history can have; the other scenarios differ in figures only.
@@ -80,6 +84,22 @@ def test_junit_counts_fail_and_unknown_apart(tmp_path: Path) -> None:
     assert suite.get("failures") == "1" and suite.get("errors") == "2"
     assert {test.get("name") for test in suite if test.find("failure") is not None} == {"outage"}
     assert {test.get("name") for test in suite if test.find("error") is not None} == {"case", "pod"}
+
+
+@pytest.mark.parametrize(("kind", "style"), [("haproxy-stop", "of-its-own"), ("forgotten", timeline.UNKNOWN)])
+def test_a_fault_is_drawn_as_its_kind_says_on_each_machine_that_it_was_done_to(
+    kind: str, style: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "haproxy-stop", replace(KINDS["haproxy-stop"], drawn="of-its-own"))
+    given = scenario.lines(scenario.base("failover"))
+    for line in given:
+        if line["kind"] == "fault":
+            line["fault"] = {"kind": kind, "targets": ["master1", "master3"], "parameters": {}}
+    drawing = timeline.whole(Recorded(read(line) for line in given))
+    assert drawing is not None
+    bars = [(bar.y, bar.kind, bar.title) for bar in drawing.bars if bar.title.startswith(kind)]
+    rows = [lane.at for lane in drawing.lanes]
+    assert bars == [(rows[0], style, f"{kind} on master1"), (rows[2], style, f"{kind} on master3")]
 
 
 def test_the_drawing_is_to_scale() -> None:
