@@ -10,7 +10,7 @@ from lab.definition.defaults import gateway
 from lab.definition.driver import EMULATION, resolve
 from lab.definition.models import Definition, MachineDefaults, NodeSpec
 from lab.errors import UsageError
-from lab.model.allocations import Allocation, Allocations, allocate
+from lab.model.allocations import Allocation, Allocations, allocate, settled
 from lab.model.functions import Function, Functions, short_form
 from lab.stage import Stage
 
@@ -47,7 +47,8 @@ class Node:
 class Topology:
     """The whole lab: its nodes (control planes first, else in the order in which they came to it) and its addresses.
 
-    ``driver`` is that of its machines, ``definition`` what was written, resolved for it (see lab.definition.driver).
+    ``driver`` is that of its machines, ``definition`` what was written, resolved for it (see lab.definition.driver)
+    and with what its nodes were given.
     """
 
     definition: Definition
@@ -141,20 +142,21 @@ def derive(definition: Definition, driver: str, allocations: Allocations | None 
     Each node has what was allocated to its name, unless the definition itself says otherwise; without ``allocations``
     what it gets in a new lab.
     """
-    definition = resolve(definition, driver)
     given = allocate(definition) if allocations is None else allocations
+    definition = settled(resolve(definition, driver), given)
     nodes = [_node(spec, given[spec.name], definition.machine, driver) for spec in definition.nodes]
     order = sorted(nodes, key=lambda node: (not node.has(Function.CONTROL_PLANE), node.number))
     return Topology(definition, driver, tuple(order))
 
 
 def _node(spec: NodeSpec, given: Allocation, machine: MachineDefaults, driver: str) -> Node:
+    assert spec.address is not None, "it is settled"
     cpus = spec.cpus if spec.cpus is not None else machine.cpus
     return Node(
         name=spec.name,
         functions=spec.functions,
-        address=spec.address or given.address,
-        priority=spec.priority if spec.priority is not None else given.priority,
+        address=spec.address,
+        priority=spec.priority,
         cpus=1 if driver == EMULATION else cpus,  # further ones would only wait for each other
         memory=spec.memory if spec.memory is not None else machine.memory,
         pod_subnet=given.pod_subnet,

@@ -68,6 +68,19 @@ def allocate(definition: Definition, kept: Allocations | None = None) -> Allocat
     return given
 
 
+def settled(definition: Definition, allocations: Allocations) -> Definition:
+    """The definition with what its nodes were given where it says nothing itself; that stays unset. So rules see it."""
+    nodes = tuple(_settled(node, allocations[node.name]) for node in definition.nodes)
+    return definition.model_construct(set(definition.model_fields_set), **{**dict(definition), "nodes": nodes})
+
+
+def _settled(node: NodeSpec, given: Allocation) -> NodeSpec:
+    own = {name: value for name, value in dict(node).items() if value is not None}
+    balances = Function.LOAD_BALANCER in node.functions
+    defaults = {"address": given.address, **({"priority": given.priority} if balances else {})}
+    return node.model_construct(set(node.model_fields_set), **{**dict(node), **defaults, **own})
+
+
 def _numbers(nodes: Sequence[NodeSpec], kept: Allocations) -> dict[str, int]:
     """New nodes' numbers: the lowest that are free, control planes first."""
     taken = {one.number for one in kept.values()}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yamltext import dump
 
-from lab.definition import Definition, parse
+from lab.definition import Definition, check, parse
 from lab.definition.models import Keepalived
 from lab.definition.vrrp import SAFE_SKEW_GAP, skew
 from lab.errors import LabError, UsageError
@@ -138,6 +138,18 @@ def test_a_priority_that_is_written_no_longer_is_the_nodes_own_again() -> None:
     kept = allocate(written)
     assert [node.priority for node in lab(written, kept).nodes] == [7, 200]
     assert [node.priority for node in lab(masters("amber", "birch"), kept).nodes] == [254, 200]
+
+
+def test_rules_judge_what_nodes_really_have() -> None:
+    """In a new lab birch would get 254 and amber 200, which is nobody's here."""
+    text = (
+        "nodes: [{name: birch, role: master}, {name: amber, role: master}, {name: cedar, role: master, priority: 200}]"
+    )
+    wanted, kept = parse(text), allocate(masters("amber", "birch", "cedar"))
+    (said,) = (problem for problem in check(lab(wanted, kept).definition) if "priority" in problem.wrong)
+    assert (said.path, said.wrong[:45]) == ("nodes[2].priority", "priority 200 is also that of nodes[0]: both t")
+    (alike,) = (problem for problem in check(lab(wanted, {}).definition) if "priority" in problem.wrong)
+    assert alike.path == "nodes[2].priority", "and says by whom that was written"
 
 
 def test_what_is_used_up_is_said_and_who_still_has_it() -> None:

@@ -25,7 +25,7 @@ def _ranked(definition: Definition) -> list[tuple[int, str]]:
 def _path(definition: Definition, node: str) -> str:
     """The field that a problem with a node's priority is about: the priority, when it is written at all."""
     index = int(node[len("nodes[") : -1])
-    return f"{node}.priority" if definition.nodes[index].priority is not None else node
+    return f"{node}.priority" if "priority" in definition.nodes[index].model_fields_set else node
 
 
 def worker_priority(definition: Definition) -> Iterator[Problem]:
