@@ -177,8 +177,9 @@ class Read:
             given = json.loads(line)
             assert "wrong" not in given, given["wrong"]
             box = definition.machine.box
+            assert lab.box is not None
             assert given["config.vm.box"] == lab.box.name
-            assert given.get("config.vm.box_url", "") == lab.box_url
+            assert given.get("config.vm.box_url", "") == lab.box.url
             if lab.provider == "libvirt":
                 assert given.get("config.vm.box_version", "") == box.version
                 assert given.get("config.vm.box_download_checksum", "") == box.checksum
@@ -292,7 +293,6 @@ def jumping(topology: Topology, uri: str, folder: Path) -> list[str]:
     """The words that ssh itself gives the ssh to the libvirt host at ``uri``; [] where it comes to none."""
     lab = replace(site("libvirt"), daemon="remote", uri=uri)
     virtual = virtual_of(topology, lab)
-    assert virtual is not None
     nodes = tuple(node.name for node in topology.nodes)
     try:
         text = LibvirtProvider(virtual, RemoteDaemon(uri), topology.subnet, nodes).ssh_config()
@@ -333,7 +333,6 @@ def test_ssh_goes_through_the_libvirt_host_that_was_named_and_runs_nothing_else(
 def virtual_address(topology: Topology) -> str:
     """Where the first machine's ssh is, on the libvirt host."""
     virtual = virtual_of(topology, replace(site("libvirt"), daemon="remote"))
-    assert virtual is not None
     return str(virtual.management_address(topology.nodes[0].name))
 
 
