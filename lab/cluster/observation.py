@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TypedDict
 
 from lab.definition.driver import EMULATION
 from lab.errors import LabError
@@ -28,8 +28,65 @@ TELL_SECONDS = 60.0
 #: The units that steps start, of which a step is due again where they do not run.
 UNITS = sorted({step.unit for step in STEPS if step.unit})
 
-#: What the observer printed on one machine; {"unreachable": reason} when it could not be asked.
-Observation = Mapping[str, Any]
+
+class SeenNode(TypedDict):
+    """A Node as the API has it; ``ready`` is false as well where its kubelet has gone quiet."""
+
+    name: str
+    ready: bool
+    address: str
+    version: str
+    uid: str
+
+
+class SeenMember(TypedDict):
+    """A member of etcd, with its ``id`` in decimal; one that never started has no name."""
+
+    id: str
+    name: str
+    peer_urls: list[str]
+
+
+class SeenEtcd(TypedDict):
+    """etcd as one member sees it: the ``id`` s of itself and of the member that leads, "" for none."""
+
+    id: str
+    leader: str
+    members: list[SeenMember]
+
+
+class Observation(TypedDict, total=False):
+    """What one machine knows (provision/probe/observer.py prints it), each part only where it could be found out.
+
+    A machine that could not be asked has ``unreachable`` and nothing else.
+    """
+
+    #: Why it could not be asked.
+    unreachable: str
+    hostname: str
+    #: Has kubeadm made it a member, is there a member's data of etcd, has kubeadm begun here at all?
+    joined: bool
+    etcd_data: bool
+    kubeadm_traces: bool
+    #: The digest of each step that it has been through, by the step's name.
+    steps: dict[str, str]
+    #: systemd's word for each unit: active, inactive, failed, …
+    units: dict[str, str]
+    #: Every IPv4 address that it has, the virtual IP among them where it holds it.
+    addresses: list[str]
+    #: The UID of the Node that it became when it joined; "" where none was written down.
+    node_uid: str
+    #: The digest of its cluster's CA; "" without one.
+    authority: str
+    #: (load balancers) haproxy's word for each of its servers: UP, DOWN, …
+    backends: dict[str, str]
+    #: (members of the control plane) the cluster's Nodes, and who holds each lease of kube-system, "" for nobody.
+    nodes: list[SeenNode]
+    leases: dict[str, str]
+    #: (members of etcd)
+    etcd: SeenEtcd
+    #: What could not be found out, by the part's name, and why.
+    errors: dict[str, str]
 
 
 def ask(machine: Machine, node: Node, vip: str, seconds: float = ASK_SECONDS) -> Observation:
@@ -55,7 +112,7 @@ def observe(topology: Topology, machines: Mapping[str, Machine]) -> dict[str, Ob
 
 def silent(seen: Mapping[str, Observation]) -> dict[str, str]:
     """The machines that did not answer, each with the reason. Pure."""
-    return {name: str(one["unreachable"]) for name, one in seen.items() if "unreachable" in one}
+    return {name: one["unreachable"] for name, one in seen.items() if "unreachable" in one}
 
 
 def insist(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lab.cluster.observation import ask, observe
+from lab.cluster.observation import Observation, SeenEtcd, SeenMember, SeenNode, ask, observe
 from lab.command import CommandTimeout, Result
 from lab.definition import parse
 from lab.machines.programs import text
@@ -68,6 +69,26 @@ def test_every_unit_that_a_step_starts_is_asked_for() -> None:
     machine = FakeMachine(Result("observe", 0, "{}", "", 0.1))
     ask(machine, TOPOLOGY.node("m1"), "10.21.0.100")  # type: ignore[arg-type]
     assert {"haproxy", "keepalived"} <= {step.unit for step in STEPS if step.unit} <= set(machine.asked)
+
+
+def test_what_the_observer_prints_has_the_shape_that_is_read() -> None:
+    printed = ast.parse(text("observer"))
+    main = next(part for part in printed.body if isinstance(part, ast.FunctionDef) and part.name == "main")
+    texts = [str(node.value) for node in ast.walk(main) if isinstance(node, ast.Constant)]
+    assert set(Observation.__annotations__) - {"unreachable", "errors"} <= set(texts)
+    for shape, function in ((SeenNode, "nodes"), (SeenEtcd, "etcd"), (SeenMember, "etcd")):
+        (found,) = (part for part in printed.body if isinstance(part, ast.FunctionDef) and part.name == function)
+        keys = [
+            [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            for node in ast.walk(found)
+            if isinstance(node, ast.Dict)
+        ]
+        assert list(shape.__annotations__) in keys
+
+
+def test_nothing_is_seen_that_nobody_knows_of() -> None:
+    seen = ask(FakeMachine(), TOPOLOGY.node("m1"), "10.21.0.100")  # type: ignore[arg-type]
+    assert seen.keys() <= Observation.__annotations__.keys()
 
 
 def test_no_answer_is_an_observation() -> None:
