@@ -54,6 +54,7 @@ def needed(host: Path, *words: str) -> set[str]:
         ("up --lab status --provider=libvirt", LIBVIRT),
         ("destroy up -p libvirt", LIBVIRT),
         ("bench up", LXC),
+        ("bench up --rounds 0", LXC),
         ("bench --provider libvirt up", LIBVIRT),
         ("bench failover", set()),
         ("test --fast", {*LXC, *LIBVIRT, "test"}),
