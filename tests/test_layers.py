@@ -45,6 +45,10 @@ TERMINAL = ("console", "program", "cli", "commands")
         ("operations", TERMINAL),
         *((folder, (*TERMINAL, "operations")) for folder in ("bench", "cluster", "payload", "plan", "provisioning")),
         *((folder, (*TERMINAL, "operations")) for folder in ("providers", "report", "requirements", "verify")),
+        *(
+            (folder, (*TERMINAL, "operations"))
+            for folder in ("faults", "kubernetes", "machines", "oracle", "box", "debian")
+        ),
         ("model", (*TERMINAL, "operations", "plan", "providers", "requirements", "context", "state")),
         ("definition", (*TERMINAL, "operations", "plan", "providers", "requirements", "context", "state")),
     ],
