@@ -157,9 +157,8 @@ class Bringup:
         states = lab.provider.states()
         absent = [name for name, state in states.items() if state is not MachineState.RUNNING]
         gone = [name for name, state in states.items() if state is MachineState.ABSENT]
-        for went in Ledger.of(lab.state).forget(
-            [one.node for one in due(self.state, self.definition, gone) if isinstance(one, Replace)]
-        ):
+        replaced = [one.node for one in due(self.state, self.definition, gone) if isinstance(one, Replace)]
+        for went in Ledger.of(lab.state).forget(replaced):
             self.timeline.line(Note(f"{went}, left open by an earlier command, went with its machine"))
         if self.state.ssh_config.is_file():
             for name in absent:  # a connection to a machine that is gone must not be taken for one to the next

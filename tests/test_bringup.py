@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from faking import Fake
 from listening import Deaf
 from yamltext import dump
 
@@ -17,6 +18,9 @@ from lab.bringup import Bringup, refuse_another_shape
 from lab.cache import Cache
 from lab.definition import load, parse
 from lab.errors import LabError, UsageError
+from lab.faults.kinds import KINDS
+from lab.faults.ledger import Ledger
+from lab.faults.spec import Fault
 from lab.identity import Identity
 from lab.model.operations import Add, Remove
 from lab.plan.site import Box, ContainerSite, Seed, Site, VirtualSite, undecided
@@ -269,3 +273,52 @@ MACHINES = VirtualSite(Identity("ha", Path("/x")), image=Path("/i"), payload=Pat
 )
 def test_what_machines_stand_on(site: Site, new: bool, parts: list[str]) -> None:
     assert [str(path) for path in site.stands_on(new=new)] == parts
+
+
+@pytest.fixture
+def steps(state: State, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What an ``up`` of a lab that only has to be gone through does, in order; its faults only note that they end."""
+    done: list[str] = []
+
+    def note(word: str, told: object) -> Callable[..., object]:
+        return lambda *_: (done.append(word), told)[1]
+
+    for kind in ("haproxy-stop", "test-pods"):
+        monkeypatch.setitem(KINDS, kind, KINDS[kind])
+        Fake(seen=note(f"heal {kind}", None)).take_the_place_of(kind)
+    monkeypatch.setattr(bringup, "settle", note("settle", None))
+    for step in ("_boot", "_provision"):
+        monkeypatch.setattr(Bringup, step, note(step, []))
+    return done
+
+
+def test_what_an_earlier_command_left_open_is_healed_when_machines_run_and_litter_when_all_is_well(
+    state: State, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bringup, "_site", lambda self: state.load_site())
+    for kind in ("test-pods", "haproxy-stop"):
+        Ledger.of(state).open(Fault(kind, ("m1",)))
+    up(state).run()
+    assert steps == ["_boot", "heal haproxy-stop", "_provision", "settle", "heal test-pods"]
+    assert Ledger.of(state).entries() == []
+
+
+def test_what_was_open_on_a_machine_that_is_made_anew_went_with_the_old_one(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for node in ("m1", "w1"):
+        Ledger.of(state).open(Fault("pause", (node,)))
+    states = {"m1": MachineState.RUNNING, "w1": MachineState.ABSENT}
+    provider = SimpleNamespace(prepare=lambda sink: None, states=lambda: states, capabilities=frozenset())
+
+    def made_anew(nodes: list[str], sink: object) -> None:
+        raise LabError(f"far enough: {nodes}")
+
+    provider.up = made_anew
+    lab = SimpleNamespace(state=state, provider=provider, channel=SimpleNamespace(forget=lambda name: None))
+    work = up(state)
+    monkeypatch.setattr(work.timeline, "line", (told := []).append)
+    with pytest.raises(LabError, match="far enough"):
+        work._boot(lab)  # type: ignore[arg-type]
+    assert told == ["pause on w1, left open by an earlier command, went with its machine"]
+    assert [str(entry) for entry in Ledger.of(state).entries()] == ["pause on m1"]
