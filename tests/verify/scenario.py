@@ -130,8 +130,15 @@ def _cluster(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"t": scenario["asked"], "source": "lab", "kind": "pod-asked", "pod": "p"}
     for event, at, *node in scenario.get("pods", []):
         yield {"t": at, "source": "master3", "kind": "pod", "pod": "p", "event": event, "node": (node or [""])[0]}
-    for at, holder in scenario.get("leases", []):
-        yield {"t": at, "source": "master1", "kind": "lease", "lease": "kube-scheduler", "holder": holder}
+    for at, holder, *found in scenario.get("leases", []):
+        told = {"kind": "lease", "lease": "kube-scheduler", "holder": holder}
+        found = {"found": (found or [False])[0]} if "looks" in scenario else {}
+        yield {"t": at, "source": "master1", **told, **found}
+    for at, holder in scenario.get("looks", []):
+        told = {"kind": "lease-seen", "lease": "kube-scheduler", "holder": holder, "found": True}
+        yield {"t": at, "source": "master1", **told}
+    for at, what in scenario.get("trouble", []):
+        yield {"t": at, "source": "master1", "kind": "trouble", "what": what}
     if "burst" in scenario:
         yield {"t": 2.0, "source": "lab", "kind": "burst", "count": scenario["burst"]}
     for number in range(scenario.get("requests", 0)):

@@ -63,6 +63,27 @@ def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
     assert others == {f"nothing was done: {reason}"}
 
 
+@pytest.mark.parametrize(
+    ("name", "measured", "reason"),
+    [
+        (
+            "lease: nobody could watch it",
+            "not told",
+            "who held the lease was not seen for 38.5 s: watch of kube-scheduler: timed out",
+        ),
+        (
+            "lease: it was found elsewhere when it could be watched again",
+            "master3 after 29.5 s",
+            "who held the lease was not seen for 30.0 s: watch of kube-scheduler: timed out",
+        ),
+    ],
+)
+def test_a_lease_that_nobody_could_watch_says_so(name: str, measured: str, reason: str, tmp_path: Path) -> None:
+    given = next(given for title, given, _ in ALL if title == name)
+    (found,) = judge(scenario.write(given, tmp_path))
+    assert [(v.measured, v.reason) for v in found.verdicts if v.check == "lease"] == [(measured, reason)]
+
+
 def test_a_case_that_broke_off_before_it_began_says_why(tmp_path: Path) -> None:
     given = {**scenario.base("powercut"), "fault": None, "phases": {"end": 0}, "broken_off": ["it needs a cluster"]}
     (found,) = judge(scenario.write(given, tmp_path))

@@ -6,7 +6,8 @@ from lab.errors import LabError
 from lab.verify.cases.case import Case
 from lab.verify.cases.vip import PATIENCE
 from lab.verify.checks.client import STEADY_ANSWERS
-from lab.verify.checks.cluster import LEASE, POD_RAN, SCHEDULED, host_of
+from lab.verify.checks.cluster import POD_RAN, host_of
+from lab.verify.checks.lease import LEASE, SCHEDULED
 from lab.verify.checks.vip import STEADY_HOLDER
 from lab.verify.faults import make
 from lab.verify.history import Record
