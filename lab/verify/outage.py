@@ -128,10 +128,9 @@ def worst_rate(connections: Sequence[Connection], start: float, end: float) -> f
     due = sorted(c.start - c.late for c in connections)
     if end - start < RATE_WINDOW:
         return _count(due, start, end) / (end - start) if end > start else 0.0
-    seconds = int((end - start) / RATE_WINDOW)
-    return min(
-        _count(due, start + n * RATE_WINDOW, start + (n + 1) * RATE_WINDOW) / RATE_WINDOW for n in range(seconds)
-    )
+    begins = [start + n * RATE_WINDOW for n in range(int((end - start) / RATE_WINDOW))]
+    # What is left over at the end is judged with what came before it.
+    return min(_count(due, begin, begin + RATE_WINDOW) / RATE_WINDOW for begin in [*begins, end - RATE_WINDOW])
 
 
 def _count(due: Sequence[float], start: float, end: float) -> int:

@@ -65,6 +65,11 @@ class Probes:
         stream = self.view.machines[node].stream(["python3", "-u", "-", *words], hear, stdin=programs.text(program))
         self._streams[key] = node, stream
 
+    @property
+    def connecting(self) -> bool:
+        """Is the client's probe running, so that it will tell of every connection that it begins?"""
+        return "connections" in self._streams and self._streams["connections"][1].alive
+
     def end_client(self) -> None:
         """End the client's connections, and leave the other probes running."""
         _, stream = self._streams.pop("connections")

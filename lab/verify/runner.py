@@ -131,7 +131,8 @@ def _run_case(case: Case, name: str, view: LabView, history: History, sink: Line
         finally:
             with unbroken():
                 try:
-                    stage.phase("end")
+                    if not stage.closed:
+                        stage.phase("end")
                 finally:
                     probes.stop()
     if Ledger.of(view).entries():
@@ -151,6 +152,7 @@ def _conduct(case: Case, stage: Stage, doubt: str) -> None:
     if _steady(stage, case):
         case.run(stage)
     stage.probes.check()
+    stage.close()
 
 
 def _cannot(case: Case, view: LabView) -> str:
@@ -185,8 +187,6 @@ def _steady(stage: Stage, case: Case) -> bool:
         if doubts[0].reason.partition(":")[0] != told:
             told = doubts[0].reason.partition(":")[0]
             stage.tell(f"waiting for the steady state, {SETTLE:.0f} s at most: {doubts[0].reason}")
-    if doubts:
-        stage.watch(stage.view.pace.patience)  # what meets with silence is recorded when its patience is over
     for doubt in doubts:
         stage.history.add("note", text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}")
     return not doubts

@@ -74,14 +74,29 @@ class Stage:
         self.history.add("phase", t=t, name=name)
 
     def watch(self, seconds: float) -> None:
-        """Let the probes record for so many seconds more, by what they record; bounded should they be silent."""
-        moment = time.time() + seconds
+        """Let the probes record for so many seconds more, by what they record; bounded should they be silent.
+
+        While the client is probing its own words count: who holds the VIP tells nothing of what a client meets with.
+        """
+        moment, kind = time.time() + seconds, "probe" if self.probes.connecting else "holder"
 
         def reached(records: list[Record]) -> bool:
             last = records[-1]
-            return last["kind"] in ("probe", "holder") and bool(last["r"] >= moment)
+            return last["kind"] == kind and bool(last["r"] >= moment)
 
         self.history.wait(reached, 2 * seconds + 2)
+
+    def close(self) -> None:
+        """End what is judged now, and go on recording until what the client began before has its answer, or none."""
+        now = time.time()
+        if self.probes.connecting:
+            self.watch(self.view.pace.patience)
+        self.phase("end", t=now)
+
+    @property
+    def closed(self) -> bool:
+        """Has the case come to its end?"""
+        return any(record["kind"] == "phase" and record["name"] == "end" for record in self.history.records())
 
     def wait_holder(self, node: str, seconds: float, *, silent: str = "") -> bool:
         """Wait until one master alone holds the VIP, by all masters' last words but that of a ``silent`` one."""

@@ -19,6 +19,7 @@ from lab.verify.cases import named, usual
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
+from lab.verify.history import History, load
 from lab.verify.ledger import Ledger, applied
 from lab.verify.pace import NATIVE
 from lab.verify.stage import Stage
@@ -30,6 +31,7 @@ class FakeProbes:
     """Tells fifty good connections a second and that the first master holds the VIP; ``failing`` is how they fail."""
 
     failing = ""
+    connecting = True
 
     def __init__(self, view: Any, history: Any) -> None:
         self.history, self.ended = history, threading.Event()
@@ -124,6 +126,31 @@ def test_a_lab_that_is_silent_from_the_start_is_watched_until_that_is_known(
     done, _ = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch))
     assert done.outcome is Outcome.FAIL
     assert "was answered: " in done.cases[0].reason and "timeout at connect" in done.cases[0].reason
+
+
+def test_what_the_client_began_before_the_end_is_recorded_with_the_answer_that_never_came(
+    view: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(stage: Stage) -> None:
+        monkeypatch.setattr(FakeProbes, "failing", "timeout at connect")
+        stage.watch(0.3)
+
+    done, _ = go(view, case(run, monkeypatch))
+    (records,) = load(done.folder / "history.jsonl").values()
+    (end,) = [record["t"] for record in records if record["kind"] == "phase" and record["name"] == "end"]
+    last = max(record["t"] for record in records if record["kind"] == "probe" and record["t"] < end)
+    assert end - last < 0.1, "it was ended with the case"
+
+
+def test_a_wait_for_the_client_is_not_over_with_what_a_master_tells(tmp_path: Path) -> None:
+    with History(tmp_path / "h") as history:
+        history.begin("c")
+        stage = Stage(SimpleNamespace(), history, SimpleNamespace(connecting=True), print, "c")  # type: ignore[arg-type]
+        history.add("header")
+        for after, kind in ((0.05, "holder"), (0.1, "holder"), (0.3, "probe")):
+            threading.Timer(after, history.add, [kind]).start()
+        stage.watch(0.01)
+        assert history.records()[-1]["kind"] == "probe"
 
 
 def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:

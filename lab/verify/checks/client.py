@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lab.verify import outage
@@ -91,6 +92,23 @@ def too_few(rate: float, pace: Pace) -> str:
     return f"the client managed only {rate:.0f} connections in a second ({pace.least:.0f} are needed to tell)"
 
 
+def last_told(recorded: Recorded, end: float) -> float:
+    """When the client began the last connection that it told of before the case's end."""
+    return max((c.start for c in recorded.connections if c.start < end), default=-math.inf)
+
+
+def fell_silent(recorded: Recorded, end: float) -> str:
+    """Why the client cannot tell of the time up to the case's end: it told nothing of the last part; "" when it did.
+
+    Older runs ended the client with the case: what was under way then is not in their record. So as much may be missing
+    as a connection that is not slow takes, and the next one's turn.
+    """
+    quiet = end - last_told(recorded, end)
+    if quiet <= recorded.pace.slow + 2 / recorded.pace.rate:
+        return ""
+    return f"the client told nothing of the last {shown(quiet)}" if math.isfinite(quiet) else "the client told nothing"
+
+
 def failures(bad: Sequence[Connection], pace: Pace) -> str:
     """Failed connections by their outcome, most frequent first."""
     kinds: dict[str, int] = {}
@@ -106,8 +124,9 @@ def recovered(recorded: Recorded) -> Verdict:
     end = recorded.phase("end")
     if end is None or not recorded.faults or recorded.faults[0].healed is None:
         return unknown(name, "the fault was not seen healed", promised)
-    # The last ones may still have been under way when the probe was ended: they are not in the record.
-    until = min(end, max((c.start for c in recorded.connections), default=end))
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    until = last_told(recorded, end)
     start = until - outage.CLEAN
     if start < recorded.faults[0].healed:
         return unknown(name, f"the record ends within {shown(outage.CLEAN)} of the heal", promised)

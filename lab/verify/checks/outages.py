@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from lab.verify import holding, outage
 from lab.verify.checks import Check, shown, unknown
-from lab.verify.checks.client import failures, too_few
+from lab.verify.checks.client import failures, fell_silent, last_told, too_few
 from lab.verify.load import Load
 from lab.verify.outage import CLEAN, Outage
 from lab.verify.pace import Pace
@@ -135,7 +135,9 @@ def failback(recorded: Recorded) -> Verdict:
     if end is None or fault.heal is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", promised)
     since = fault.healed if promise.maximum is None else fault.heal
-    until = _last(recorded, end)
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    until = last_told(recorded, end)
     if until - since < CLEAN:
         return unknown(name, f"the record ends within {shown(CLEAN)} of the heal", promised)
     rate = outage.worst_rate(recorded.connections, since, until)
@@ -151,11 +153,6 @@ def failback(recorded: Recorded) -> Verdict:
         reason = f"{lost} after the heal, and this run was promised nothing of the way back"
         return Verdict(name, Outcome.UNKNOWN, shown(part.outage.seconds), promised, reason)
     return _compared(recorded, name, part, limit, "the VIP's way back")
-
-
-def _last(recorded: Recorded, end: float) -> float:
-    """Until when connections were recorded; the last ones may have been under way when the probe was ended."""
-    return min(end, max((c.start for c in recorded.connections), default=end))
 
 
 def _measurable(limit: float | None, pace: Pace) -> float | None:
@@ -220,7 +217,10 @@ def losses(recorded: Recorded) -> Verdict:
         return unknown(name, "the record ends before the case does", promised)
     before = under_fault(recorded, fault, promise, heal)
     since = heal if promise.maximum is not None or fault.healed is None else fault.healed
-    rate = outage.worst_rate(recorded.connections, fault.begin - recorded.pace.patience, _last(recorded, end))
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    since_before, until = fault.begin - recorded.pace.patience, last_told(recorded, end)
+    rate = outage.worst_rate(recorded.connections, since_before, until)
     if rate < recorded.pace.least:
         return unknown(name, too_few(rate, recorded.pace), promised)
     after = on_the_way_back(recorded, promise, since, end)
