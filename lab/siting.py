@@ -160,10 +160,10 @@ def _containers(definition: Definition, site: Site, cache: Cache, timeline: Time
     def payload() -> Path:
         return _payload(definition, cache, timeline, refresh=refresh)
 
-    with workers(2) as pool:
-        futures = pool.submit(box), pool.submit(payload)
+    with workers(3) as pool:
+        futures = pool.submit(box), pool.submit(payload), pool.submit(keypair.ensure, site.identity.state)
         gather(futures)
-        built, tree = futures[0].result(), futures[1].result()
+        built, tree, public = futures[0].result(), futures[1].result(), futures[2].result()
     with timeline.phase("image seed"):
         images = seed.prepare(cache, built.rootfs, tree, timeline.line, refresh)
     return replace(
@@ -175,6 +175,7 @@ def _containers(definition: Definition, site: Site, cache: Cache, timeline: Time
         payload=str(tree),
         seed_hook=quoting.shell([str(built.seed_hook), str(images)]),
         seed=str(images),
+        ssh_key=public,
     )
 
 

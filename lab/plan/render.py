@@ -125,6 +125,8 @@ def render(
     if vagrantfile:
         names = {node.name: [step.name for step in steps_of(node, steps)] for node in topology.nodes}
         files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))
+        if site.provider == "lxc" and site.ssh_key:
+            files["authorized_keys"] = File(f"{site.ssh_key}\n")  # the Vagrantfile names it too
     for node in topology.nodes:
         variables = {**common, "node": node}
         for step in steps_of(node, steps):

@@ -14,11 +14,11 @@ class Site:
     ``driver`` is kvm or qemu for libvirt, "" for lxc; ``interface`` is the machines' interface in the lab's network;
     ``rootfs`` (the unpacked box, lxc only) and ``payload`` (Kubernetes' programs and images) are paths on the host, ""
     where there is none; ``seed_hook`` is the command that gives a new container its images, which lie in ``seed``. For
-    libvirt, ``daemon`` is system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself),
-    ``image`` the box's disk on this host ("" = Vagrant brings a public box) and ``ssh_key`` the public half of the
-    lab's own key ("" = the machines take Vagrant's, as those of an earlier version). ``cgroups`` is the version of
-    control groups that the machines see, v1 or v2; ``patience`` how many times longer than on an ordinary host things
-    may take. All fields but the identity are text or a number, so that it can be stored.
+    libvirt, ``daemon`` is system, private or remote, ``emulator`` a program in QEMU's place ("" = QEMU itself) and
+    ``image`` the box's disk on this host ("" = Vagrant brings a public box). ``ssh_key`` is the public half of the
+    lab's own key ("" = the machines take Vagrant's, as those of an earlier version); ``cgroups`` the version of control
+    groups that the machines see, v1 or v2; ``patience`` how many times longer than on an ordinary host things may take.
+    All fields but the identity are text or a number, so that it can be stored.
     """
 
     identity: Identity

@@ -29,7 +29,9 @@ def site(provider: str = "lxc", name: str = "ha") -> Site:
     """A site whose paths and names are nobody's."""
     identity = Identity(name, Path("/home/somebody/halab"))
     if provider == "lxc":
-        return Site(identity, "lxc", "", "eth0", "halab/lxc", "1", "", "/cache/rootfs", "/cache/payload")
+        return Site(
+            identity, "lxc", "", "eth0", "halab/lxc", "1", "", "/cache/rootfs", "/cache/payload", ssh_key="ssh-rsa AAAA"
+        )
     return Site(
         identity, "libvirt", "kvm", "eth1", "halab/libvirt", "1", "", "", "/cache/payload", libvirt_uri="qemu:///system"
     )

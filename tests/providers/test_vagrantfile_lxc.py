@@ -41,8 +41,11 @@ def validated(text: str, folder: Path, spoil: tuple[str, str] = ("", "")) -> sub
         rootfs="/cache/rootfs",
         payload="/cache/payload",
         seed_hook="/cache/lxc-seed /cache/seed",
+        ssh_key="ssh-rsa AAAA",
     )
     write(render(derive(parse(text), driver=""), site), folder)
+    (folder / ".lab/ha").mkdir(parents=True)
+    (folder / "ssh_key").touch()  # it wants the key to exist, too
     file = folder / "Vagrantfile"
     assert spoil[0] in file.read_text()
     file.write_text(file.read_text().replace(*spoil) if spoil[0] else file.read_text())
