@@ -64,6 +64,37 @@ def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
 
 
 @pytest.mark.parametrize(
+    ("name", "check", "reason"),
+    [
+        (
+            "the third took it first, the second only later",
+            "moved",
+            "2 moves where 1 is promised: master3, then master2; 3.06 s after the fault, and not within 200 ms",
+        ),
+        (
+            "the third took it for a moment beside the second",
+            "moved",
+            "2 moves where 1 is promised: master3, then master2; master3 for a moment only",
+        ),
+        (
+            "nobody may take it back, and the third takes it",
+            "came-back",
+            "1 move where none is promised: master3",
+        ),
+        (
+            "two hold it most of the time, in pieces that a lost advertisement explains",
+            "holders",
+            "several held the VIP together for 2.71 s in 10 pieces, with 2 moves promised",
+        ),
+    ],
+)
+def test_moves_that_nobody_promised_are_counted_and_named(name: str, check: str, reason: str, tmp_path: Path) -> None:
+    given = next(given for title, given, _ in ALL if name in title)
+    (found,) = judge(scenario.write(given, tmp_path))
+    assert [v.reason for v in found.verdicts if v.check == check] == [reason]
+
+
+@pytest.mark.parametrize(
     ("name", "measured", "reason"),
     [
         (

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from lab.verify.cases.case import Case
 from lab.verify.checks.client import RECOVERED, STEADY_CLIENT
 from lab.verify.checks.cluster import POD_RAN
+from lab.verify.checks.moves import CAME_BACK, MOVED
 from lab.verify.checks.outages import FAILBACK, LOSSES, OUTAGE
-from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
+from lab.verify.checks.vip import HOLDERS, STEADY_HOLDER
 from lab.verify.faults import make
 from lab.verify.ledger import applied, pods
 from lab.verify.oracle import promise
