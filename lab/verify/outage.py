@@ -33,7 +33,7 @@ def excused(connections: Sequence[Connection]) -> list[Connection]:
     A client that starts a connection late was not running just before: whatever was under way then waited for the
     client, not for the lab. Failures stay failures.
     """
-    pauses = _union((c.start - c.late, c.start) for c in connections if c.late > 0)
+    pauses = union((c.start - c.late, c.start) for c in connections if c.late > 0)
     found, first = [], 0
     for c in connections:
         end = c.start + c.latency
@@ -48,7 +48,7 @@ def excused(connections: Sequence[Connection]) -> list[Connection]:
     return found
 
 
-def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     joined: list[tuple[float, float]] = []
     for left, right in sorted(spans):
         if joined and left <= joined[-1][1]:
