@@ -30,16 +30,16 @@ class Suffered:
 def found_under(recorded: Recorded, fault: Applied, end: float) -> list[Outage]:
     """The outages of what a fault could have broken until ``end``.
 
-    A connection under way when the fault came began before it, and is one of them. Slow ones count as failed until the
-    case puts a load of its own on the machines (the pod's start or the heal, which two busy cores feel); what breaks
-    counts always.
+    From its ``begin`` on what fails is the fault's; a connection under way then began before it, and is one of them.
+    Slow ones count as failed until the case puts a load of its own on the machines (the pod's start or the heal, which
+    two busy cores feel); what breaks counts always.
     """
     loads = [recorded.host_time(record) for record in recorded.of("pod-asked")]
     loaded = min(loads, default=end)
 
     def bad(connection: Connection) -> bool:
         answered = connection.start + connection.latency
-        if answered < fault.moment:
+        if answered < fault.begin:
             return False
         return outage.failed(connection, recorded.pace.slow) if answered < loaded else outage.broken(connection)
 
@@ -53,7 +53,7 @@ def _begun_under(recorded: Recorded, fault: Applied, end: float) -> list[Connect
 
 def under_fault(recorded: Recorded, fault: Applied, promise: Promised, end: float) -> Suffered:
     """What was suffered from the fault until ``end``; all that begins while the timers let it is the one outage."""
-    seen = [c for c in _begun_under(recorded, fault, end) if c.start + c.latency >= fault.moment]
+    seen = [c for c in _begun_under(recorded, fault, end) if c.start + c.latency >= fault.begin]
     allowed = fault.moment + (math.inf if promise.maximum is None else promise.maximum)
     found = found_under(recorded, fault, end)
     return _parted(

@@ -74,7 +74,7 @@ def _made(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _fault(fault: dict[str, Any]) -> Iterator[dict[str, Any]]:
     about = {"kind": "fault", "id": "f", "name": fault["name"], "node": fault["node"]}
     about["silences"] = fault.get("silences", False)
-    yield {"t": fault["moment"] - 0.02, "source": "lab", "event": "begin", **about}
+    yield {"t": fault.get("begin", fault["moment"] - 0.02), "source": "lab", "event": "begin", **about}
     machine = "lab" if about["silences"] else fault["node"]
     yield {"t": fault["moment"], "source": machine, "event": "begun", **about}
     for event in ("heal", "healed"):

@@ -82,8 +82,11 @@ def _broken(recorded: Recorded, seen: Sequence[Connection], start: float) -> str
 
 
 def _end_of_steady(recorded: Recorded) -> float:
-    """When it had been looked at for long enough; else the beginning of whatever phase came next."""
-    after = [recorded.phase(name) for name in ("settled", "fault", "requests", "end")]
+    """When the fault or the requests began; where nothing was done, when it had been looked at for long enough."""
+    begun = recorded.faults[0].begin if recorded.faults else recorded.phase("requests")
+    if begun is not None:
+        return begun
+    after = [recorded.phase(name) for name in ("settled", "fault", "end")]
     return min((m for m in after if m is not None), default=max((c.start for c in recorded.connections), default=0.0))
 
 

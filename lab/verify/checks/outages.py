@@ -36,7 +36,7 @@ def client_outage(recorded: Recorded) -> Verdict:
     if limit is None:
         return _unnoticed(part, promise)
     found = _compared(recorded, name, part, limit, promise.reason)
-    return _doubted(found, _stood_still(recorded, (fault.moment, end), limit, [fault.moment]))
+    return _doubted(found, _stood_still(recorded, (fault.begin, end), limit, [fault.moment]))
 
 
 def _unnoticed(part: Suffered, promise: Promised) -> Verdict:
