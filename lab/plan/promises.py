@@ -256,6 +256,8 @@ def _crash(topology: Topology) -> Promise:
     if back is not None:
         most = max(most, RESTART[1] + latest.noticed.most + back.most)
     reason = "the VIP moves and comes back: a client may lose connections both times"
+    if back is None:
+        reason = "the VIP moves, and nobody takes it back: a client may lose connections once"
     if not certain:
         reason = "systemd starts it again, but a check may fall in between: then " + reason
     outage = Span(min(stays.least, takeover.least), most)

@@ -115,6 +115,21 @@ def test_a_lease_that_nobody_could_watch_says_so(name: str, measured: str, reaso
     assert [(v.measured, v.reason) for v in found.verdicts if v.check == "lease"] == [(measured, reason)]
 
 
+def test_what_is_promised_of_a_crash_does_not_say_that_the_vip_returns_where_nobody_takes_it_back(
+    tmp_path: Path,
+) -> None:
+    for name, moves, promised in (
+        ("crash that healed itself: nobody preempts", True, "master2"),
+        ("crash that healed itself: nobody preempts", None, "master1 or master2"),
+        ("crash that healed itself: there and back", True, "master2, then master1"),
+        ("crash that healed itself: may move, did not", None, "master1"),
+    ):
+        given = next(given for title, given, _ in ALL if title.endswith(name))
+        given = {**given, "promise": {**given["promise"], "moves": moves}}
+        (found,) = judge(scenario.write(given, tmp_path))
+        assert [v.promised for v in found.verdicts if v.check == "moved"] == [promised]
+
+
 def test_a_case_that_broke_off_before_it_began_says_why(tmp_path: Path) -> None:
     given = {**scenario.base("powercut"), "fault": None, "phases": {"end": 0}, "broken_off": ["it needs a cluster"]}
     (found,) = judge(scenario.write(given, tmp_path))

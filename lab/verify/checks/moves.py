@@ -62,7 +62,7 @@ def _in_time(recorded: Recorded, promise: Promised, fault: Applied, hold: Hold) 
 def moved(recorded: Recorded) -> Verdict:
     """While the fault lasts the VIP must come to the next best master in time, or must stay, as promised: once.
 
-    A fault that heals itself (``transient``) must move it there and back again.
+    A fault that heals itself (``transient``) must move it there and, where the best master takes it back, back again.
     """
     name, promise = "moved", recorded.promised
     if promise is None or not recorded.faults:
@@ -71,7 +71,8 @@ def moved(recorded: Recorded) -> Verdict:
     heir = next((node for node in recorded.ranking if node != fault.node), "")
     if promise.moves and not heir:
         return unknown(name, "there is no other master to move to")
-    promised = _expected(promise, fault.node, heir)
+    returns = promise.transient and recorded.preempts
+    promised = _expected(promise, fault.node, heir, returns)
     end = fault.heal if fault.heal is not None else recorded.phase("end")
     if end is None:
         return unknown(name, "the record ends before the fault was healed", promised)
@@ -80,7 +81,6 @@ def moved(recorded: Recorded) -> Verdict:
     now = _last_look(recorded, end)
     takings = holding.takings(recorded, fault.begin, end)
     taken = [hold for hold in takings if hold.node == heir]
-    returns = promise.transient and recorded.preempts
     ends_with_heir, ends_with_victim = now == {heir}, now == {fault.node}
     right = {
         True: bool(taken) and (ends_with_victim if returns else ends_with_heir),
@@ -101,11 +101,11 @@ def moved(recorded: Recorded) -> Verdict:
     return Verdict(name, outcome, names(now), promised, reason, values)
 
 
-def _expected(promise: Promised, victim: str, heir: str) -> str:
+def _expected(promise: Promised, victim: str, heir: str, returns: bool) -> str:
     """Who should hold the VIP, in words."""
     if promise.moves is False or not heir:
         return victim
-    if promise.transient:
+    if returns:
         return f"{heir}, then {victim}" if promise.moves else victim
     return heir if promise.moves else f"{victim} or {heir}"
 
