@@ -61,6 +61,11 @@ class Load:
         enough = waited / self.recorded.pace.rate <= _seconds(waits)
         return reasons[0] if reasons and enough else ""
 
+    def felt(self, slow: Sequence[Connection]) -> str:
+        """What load any probe felt on any machine while these were under way; "" for none."""
+        among = [(c.start, self._end(c)) for c in slow]
+        return next((_told(wait) for _, wait in self._all if any(wait.touches(*span) for span in among)), "")
+
     def _met(self, connection: Connection) -> list[Wait]:
         """The waits that may have delayed a connection while it was under way."""
         if not _delayable(connection):

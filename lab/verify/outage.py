@@ -33,7 +33,7 @@ def excused(connections: Sequence[Connection]) -> list[Connection]:
     A client that starts a connection late was not running just before: whatever was under way then waited for the
     client, not for the lab. Failures stay failures.
     """
-    pauses = union((c.start - c.late, c.start) for c in connections if c.late > 0)
+    pauses = _pauses(connections)
     found, first = [], 0
     for c in connections:
         end = c.start + c.latency
@@ -48,7 +48,18 @@ def excused(connections: Sequence[Connection]) -> list[Connection]:
     return found
 
 
+def _pauses(connections: Sequence[Connection]) -> list[tuple[float, float]]:
+    """When the client was not running: from when a connection was due until it was started."""
+    return union((c.start - c.late, c.start) for c in connections if c.late > 0)
+
+
+def stood_still(connections: Sequence[Connection], start: float, end: float) -> float:
+    """Seconds between two moments in which the client was behind its schedule."""
+    return sum(max(0.0, min(right, end) - max(left, start)) for left, right in _pauses(connections))
+
+
 def union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans of time, those that touch joined, in their order."""
     joined: list[tuple[float, float]] = []
     for left, right in sorted(spans):
         if joined and left <= joined[-1][1]:

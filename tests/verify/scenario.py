@@ -95,7 +95,8 @@ def _connections(scenario: dict[str, Any], until: float) -> Iterator[dict[str, A
             if start <= at < end:
                 outcome, latency = what, took
         start = next((end for begin, end in scenario.get("stalls", []) if begin <= at < end), at)
-        times = {"t": start, "latency": latency, "late": start - at, "r": start + latency}
+        late = start - at + scenario.get("behind", 0.0)
+        times = {"t": start, "latency": latency, "late": late, "r": start + latency}
         yield {"source": "worker1", "kind": "probe", "outcome": outcome, **times}
 
 

@@ -41,6 +41,8 @@ def steady_client(recorded: Recorded) -> Verdict:
         return Verdict(name, Outcome.FAIL, measured, promised, f"not steady: {broken}")
     if bad:
         return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady: {failures(bad, recorded.pace)}")
+    if late := too_late(recorded, start, end):
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, late)
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
 
 
@@ -93,6 +95,18 @@ def _end_of_steady(recorded: Recorded) -> float:
 def too_few(rate: float, pace: Pace) -> str:
     """Why a client that was too slow itself cannot tell."""
     return f"the client managed only {rate:.0f} connections in a second ({pace.least:.0f} are needed to tell)"
+
+
+def too_late(recorded: Recorded, start: float, end: float) -> str:
+    """Why a client that was late itself cannot tell which answers were slow; "" when it was in time.
+
+    What its own pauses take is taken off the answers that waited for it. Where they are most of the time between two
+    moments, nothing that they leave tells of the lab.
+    """
+    still = outage.stood_still(recorded.connections, start, end)
+    if 2 * still <= end - start:
+        return ""
+    return f"the client itself was behind its schedule for {shown(still)} of {shown(end - start)}: it could not tell"
 
 
 def last_told(recorded: Recorded, end: float) -> float:
