@@ -17,7 +17,7 @@ from lab.provisioning import Work, balance, rendered
 from lab.provisioning.admission import refuse_silent
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
-from lab.verify.cases import named
+from lab.verify.cases import named, refuse_endless
 from lab.verify.ledger import still_open
 from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
@@ -56,11 +56,13 @@ class FailoverBench:
     def run(self, rounds: int) -> Generator[Row]:
         """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened.
 
-        Raises, before anything is changed, DefinitionError for settings that do not fit the lab and LabError for a
-        master that does not answer.
+        Raises, before anything is changed, DefinitionError for settings that do not fit the lab, UsageError for
+        ones whose faults verify cannot measure and LabError for a master that does not answer.
         """
         own, driver = self.lab.definition, self.lab.site.driver
         compared = [(settings.name, derive(borrowed(own, settings), driver)) for settings in self.settings]
+        for _, topology in compared:
+            refuse_endless(named([fault.value for fault in FAULTS]), topology, cluster=self.lab.kubernetes)
         self._seen()
         with held(lambda: still_open(self.lab.state)):
             try:

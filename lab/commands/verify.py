@@ -11,7 +11,7 @@ from lab.drift import drift
 from lab.errors import ExitStatus, LabError
 from lab.report import write_report
 from lab.stage import Stage
-from lab.verify.cases import named, usual
+from lab.verify.cases import named, refuse_endless, usual
 from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
@@ -45,6 +45,7 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
         chosen = named(cases) if cases else usual(lab.kubernetes, lab.provider.capabilities, len(lab.topology.masters))
         if not chosen:
             raise LabError("there is no case for this lab")
+        refuse_endless(chosen, lab.topology, cluster=lab.kubernetes)
         seen = view(lab)
         folder = new_folder(seen, "verify")
         try:

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 
 from lab.command import Stream
 from lab.errors import LabError
+from lab.plan.watching import LIFETIME
 from lab.verify import clock, programs
 from lab.verify.history import History
 from lab.verify.view import LabView
 
 #: Seconds between two looks at a master's addresses besides the kernel's own events.
 BEAT = 0.1
-
-#: Seconds after which a probe ends by itself: no case lasts that long, and nothing may be left running on a machine.
-LIFETIME = 900
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.errors import UsageError
+from lab.plan.watching import unmeasured, unwatchable
 from lab.providers.base import Capability
+from lab.topology import Topology
 from lab.verify.cases.case import Case
 from lab.verify.cases.loadbalancer import LOADBALANCER
 from lab.verify.cases.scheduler import SCHEDULER_FAILOVER
@@ -32,3 +34,11 @@ def usual(kubernetes: bool, capabilities: frozenset[Capability], masters: int = 
     """
     wanted = ARTICLE if kubernetes else LOADBALANCER
     return [case for case in wanted if case.needs <= capabilities and case.masters <= masters]
+
+
+def refuse_endless(cases: Iterable[Case], topology: Topology, *, cluster: bool) -> None:
+    """Raises UsageError for cases that would go on when their probes have ended."""
+    endless = {promise.fault.value: promise for promise in unwatchable(topology, cluster=cluster)}
+    if found := [endless[fault] for fault in dict.fromkeys(case.fault for case in cases) if fault in endless]:
+        others = ", ".join(name for name, case in CASES.items() if case.fault not in endless)
+        raise UsageError(unmeasured(found), f"shorten the timers (./inv plan), or choose by --case: {others}")
