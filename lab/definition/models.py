@@ -216,9 +216,9 @@ class BackendCheck(Section):
     """How haproxy finds out which apiservers are well.
 
     /readyz asks etcd too, and is red everywhere for a moment when etcd's leader is killed: in three of six rounds new
-    connections were refused for 0.4 to 0.5 s. Without it (``/readyz?exclude=etcd``) none was, but an apiserver whose own
-    member is gone kept its share of clients: what needs etcd failed for 0.9 to 5.8 s instead of 1.3 to 2.0 s (6 rounds
-    each, v1.20.2).
+    connections were refused for 0.4 to 0.5 s. Without it (``/readyz?exclude=etcd``) none was, but an apiserver whose
+    own member is gone kept its share of clients: what needs etcd failed for 0.9 to 5.8 s instead of 1.3 to 2.0 s (6
+    rounds each, v1.20.2).
     """
 
     kind: Literal["httpchk", "tcp"] = Field(default="httpchk", description="httpchk: asks over TLS; tcp: connects")
