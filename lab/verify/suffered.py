@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.verify import outage
+from lab.verify import holding, outage
 from lab.verify.load import Load
 from lab.verify.outage import Outage
 from lab.verify.recorded import Applied, Connection, Promised, Recorded
@@ -64,15 +64,39 @@ def under_fault(recorded: Recorded, fault: Applied, promise: Promised, end: floa
 def on_the_way_back(recorded: Recorded, promise: Promised, since: float, until: float) -> Suffered:
     """What was suffered between two moments after the fault.
 
-    The VIP moves back once: the longest outage is that move's, if any is due. A machine that comes back is a load, so
-    that what is slow does not count, and what load explains is never the move's.
+    The VIP moves back once: the longest outage that touches the heal, or a hand-over that the masters' looks show, is
+    that move's, if any is due; where nothing is promised of the way back, whichever is longest. A machine that comes
+    back is a load, so that what is slow does not count, and what load explains is never the move's.
     """
     seen = outage.between(outage.excused(recorded.connections), since, until)
     found = outage.outages(seen, outage.broken, until, rate=recorded.pace.rate)
     load = Load(recorded)
     lasting = [o for o in found if not load.explains(o.failed)]
+    if promise.failback is not None:
+        margin = max(promise.failback, 2 / recorded.pace.rate)
+        handovers = [(left - margin, right + margin) for left, right in _handovers(recorded, until)]
+        lasting = [o for o in lasting if any(o.start <= right and _felt(o) >= left for left, right in handovers)]
     moves = max(lasting, key=lambda o: o.seconds, default=None) if promise.failback != 0.0 else None
     return _parted(seen, moves, [o for o in found if o is not moves])
+
+
+def _handovers(recorded: Recorded, end: float) -> list[tuple[float, float]]:
+    """The heal itself, and when the VIP came to a master or left it afterwards: each from the earliest to the latest.
+
+    A machine is healed with the first instant that it runs again: that it boots for long moves nothing.
+    """
+    fault = recorded.faults[0]
+    if fault.heal is None:
+        return []
+    healed = fault.heal if fault.silences or fault.healed is None else fault.healed
+    changes = [change for hold in holding.holds(recorded, end) for change in (hold.taken, hold.given)]
+    seen = [(change.earliest, change.latest) for change in changes if fault.heal <= change.at < end]
+    return [(fault.heal, healed), *seen]
+
+
+def _felt(suffered: Outage) -> float:
+    """The last that was felt of an outage: a connection that was under way may be broken long after it began."""
+    return max(suffered.end, *(c.start + c.latency for c in suffered.failed))
 
 
 def _parted(seen: Sequence[Connection], the_one: Outage | None, others: Sequence[Outage]) -> Suffered:

@@ -36,7 +36,7 @@ def client_outage(recorded: Recorded) -> Verdict:
     part = under_fault(recorded, fault, promise, end)
     if limit is None:
         return _unnoticed(part, promise)
-    found = _in_time(recorded, part, _compared(recorded, name, part, limit, promise.reason))
+    found = _in_time(recorded, part, limit, _compared(recorded, name, part, limit, promise.reason))
     return _doubted(found, _stood_still(recorded, (fault.begin, end), limit, [fault.moment]))
 
 
@@ -88,7 +88,8 @@ def failback(recorded: Recorded) -> Verdict:
         lost = failures(part.outage.failed, recorded.pace)
         reason = f"{lost} after the heal, and this run was promised nothing of the way back"
         return Verdict(name, Outcome.UNKNOWN, shown(part.outage.seconds), promised, reason)
-    return _doubted(_in_time(recorded, part, _compared(recorded, name, part, limit, "the VIP's way back")), doubt)
+    found = _compared(recorded, name, part, limit, "the VIP's way back")
+    return _doubted(_in_time(recorded, part, limit, found), doubt)
 
 
 def _measurable(limit: float | None, pace: Pace) -> float | None:
@@ -153,11 +154,11 @@ def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None
     return Verdict(name, merge(outcomes), " and ".join(lengths), promised, "; ".join(reasons), values)
 
 
-def _in_time(recorded: Recorded, part: Suffered, verdict: Verdict) -> Verdict:
+def _in_time(recorded: Recorded, part: Suffered, limit: float | None, verdict: Verdict) -> Verdict:
     """A verdict that minds answers which count as no failure: no service is one that answers most of them slowly.
 
     The case's own doing loads the machines, so that now and then an answer is slow; where no probe felt any load, the
-    service itself is.
+    service itself is. It is not known whether that is wrong where nothing was promised.
     """
     answered = [connection for connection in part.seen if not outage.broken(connection)]
     slow = [connection for connection in answered if outage.failed(connection, recorded.pace.slow)]
@@ -165,7 +166,7 @@ def _in_time(recorded: Recorded, part: Suffered, verdict: Verdict) -> Verdict:
         return verdict
     load = Load(recorded).felt(slow)
     said = f"{len(slow)} of {len(answered)} answers took longer than {shown(recorded.pace.slow)}"
-    outcome = merge([verdict.outcome, Outcome.UNKNOWN if load else Outcome.FAIL])
+    outcome = merge([verdict.outcome, Outcome.UNKNOWN if load or limit is None else Outcome.FAIL])
     reason = "; ".join(filter(None, [said + (f": {load}" if load else ""), verdict.reason]))
     return replace(verdict, outcome=outcome, reason=reason, values={**verdict.values, "late_answers": float(len(slow))})
 
