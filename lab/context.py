@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,11 +113,13 @@ def find(lab: str = "", definition: str = "") -> State:
     """The state folder that a command means: by --lab, else by the definition's name."""
     if lab:
         return State(Identity(lab, FOLDER))
-    return State(Identity(load(_file(definition)).name, FOLDER))
+    return State(Identity(load(source_of(definition)).name, FOLDER))
 
 
-def _file(definition: str) -> Path:
-    return Path(definition).resolve() if definition else DEFAULT_DEFINITION
+def source_of(definition: str) -> Path:
+    """The definition's file: the one named on the command line, else the default."""
+    # (Path's own resolve raises RuntimeError for a link that leads to itself: reading it tells that better.)
+    return Path(os.path.realpath(definition)) if definition else DEFAULT_DEFINITION
 
 
 def open_lab(lab: str = "", definition: str = "") -> Lab:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lab import console
-from lab.commands.up import check_provider, source_of
-from lab.context import FOLDER
+from lab.commands.up import check_provider
+from lab.context import FOLDER, source_of
 from lab.definition import load
 from lab.doctor import examine
 from lab.errors import ExitStatus

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lab import console
 from lab.bringup import refuse_another_shape
-from lab.commands.up import check_provider, source_of
-from lab.context import FOLDER
+from lab.commands.up import check_provider
+from lab.context import FOLDER, source_of
 from lab.definition import Definition, load
 from lab.errors import LabError
 from lab.identity import Identity

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from lab import console
 from lab.bringup import Bringup
 from lab.commands.changing import changing
 from lab.commands.show import machines_table, phases_table
 from lab.commands.verify import view
-from lab.context import DEFAULT_DEFINITION, FOLDER, Lab
+from lab.context import FOLDER, Lab, source_of
 from lab.definition import Definition, parse, written
 from lab.errors import UsageError
 from lab.identity import Identity
@@ -91,11 +90,6 @@ def forget(lab: Lab, nodes: Sequence[str]) -> None:
     """Faults that an interrupted verification left open on machines that are no more went with them."""
     for entry in Ledger.of(view(lab)).forget(nodes):
         console.say(f"{entry}, left open by an earlier command, went with its machine")
-
-
-def source_of(definition: str) -> Path:
-    """The definition's file: the one named on the command line, else the default."""
-    return Path(definition).resolve() if definition else DEFAULT_DEFINITION
 
 
 def check_provider(provider: str) -> None:

@@ -12,6 +12,11 @@ from lab.definition.fields import flag, ipv4_address, ipv4_network, seconds, tex
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 LABEL_RIGHT = "lower-case letters, digits and inner hyphens, such as master1"
 
+#: A name in the DNS (RFC 1123, 2.1): labels of at most 63 characters, the last not of digits alone, or an IPv4 address.
+_DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+HOST = rf"({_DNS_LABEL}\.)*(?![0-9]+\Z){_DNS_LABEL}|({_OCTET}\.){{3}}{_OCTET}"
+
 #: A public box: somebody's, or one that was added under a name alone.
 BOX = r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?"
 BOX_RIGHT = "a box name such as debian/bookworm64"
@@ -35,6 +40,9 @@ LIBVIRT_URI = (
 LIBVIRT_URI_RIGHT = (
     "a libvirt URI such as qemu:///system or qemu+ssh://USER@HOST/system?keyfile=FILE (no command=, no netcat=)"
 )
+
+#: A release of Kubernetes, as its makers write it (semver.org, 2): no zeros before a number.
+RELEASE = r"v(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}"
 
 #: haproxy's own limit for a timer is 24 days; a day is enough for anything here.
 DAY = 86400.0
@@ -258,16 +266,16 @@ class Audit(Section):
 class Kubernetes(Section):
     """Which Kubernetes."""
 
-    version: Annotated[str, text(r"v[0-9]+\.[0-9]+\.[0-9]+", "a release such as v1.20.2", 20)] = Field(
+    version: Annotated[str, text(RELEASE, "a release such as v1.20.2", 20)] = Field(
         default="v1.20.2", description="the release, with its v"
     )
     source: Literal["auto", "debian", "upstream", "bundle"] = Field(
         default="auto", description="where programs and images come from; auto: the first that works"
     )
     audit: Audit = Field(default_factory=Audit, description="audit logs")
-    extra_sans: tuple[
-        Annotated[str, text(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", "a DNS name or an IPv4 address", 253)], ...
-    ] = Field(default=(), description="further names and addresses for the apiservers' certificates")
+    extra_sans: tuple[Annotated[str, text(HOST, "a DNS name or an IPv4 address", 253)], ...] = Field(
+        default=(), description="further names and addresses for the apiservers' certificates"
+    )
 
 
 class Libvirt(Section):
