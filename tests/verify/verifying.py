@@ -142,6 +142,7 @@ def main(folder: Path, words: list[str]) -> None:
     changing.open_lab = lambda name, definition: made  # type: ignore[assignment]
     verify.view = lambda lab: view  # type: ignore[assignment]
     verify.doubt = lambda lab: ""
+    verify.refuse_endless = lambda chosen, topology, *, cluster: None
     ledger.make = lambda name, node: fault  # type: ignore[assignment]
     runner.Probes = FakeProbes  # type: ignore[assignment, misc]
     runner.STEADY, runner.SETTLE = 0.05, 10.0
