@@ -174,7 +174,7 @@ def _steady(stage: Stage, case: Case) -> bool:
     while True:
         since = time.time()
         stage.watch(STEADY)
-        until = time.time()
+        until = since + STEADY  # not now: what was just begun is not recorded yet, and would be missed
         records = [*stage.history.records(), {"kind": "phase", "name": "steady", "t": since, "source": "lab"}]
         look = Recorded([*records, {"kind": "phase", "name": "end", "t": until, "source": "lab"}])
         found = [check(look) for check in case.checks if check.precondition]
