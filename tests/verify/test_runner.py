@@ -133,13 +133,13 @@ def test_what_the_client_began_before_the_end_is_recorded_with_the_answer_that_n
 ) -> None:
     def run(stage: Stage) -> None:
         monkeypatch.setattr(FakeProbes, "failing", "timeout at connect")
-        stage.watch(0.3)
+        stage.watch(0.9)
 
     done, _ = go(view, case(run, monkeypatch))
     (records,) = load(done.folder / "history.jsonl").values()
     (end,) = [record["t"] for record in records if record["kind"] == "phase" and record["name"] == "end"]
     last = max(record["t"] for record in records if record["kind"] == "probe" and record["t"] < end)
-    assert end - last < 0.1, "it was ended with the case"
+    assert end - last < 0.6, "it was ended with the case"
 
 
 def test_a_wait_for_the_client_is_not_over_with_what_a_master_tells(tmp_path: Path) -> None:
