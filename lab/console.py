@@ -33,6 +33,13 @@ Cell = RenderableType
 STILL_SECONDS = 30.0
 
 
+def visible(text: str) -> str:
+    """Text of others (a definition's values, a program's output) for a terminal, which would obey control characters:
+    they are spelled, all but the end of a line and the tabulator.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def say(text: str, style: str = "") -> None:
     """One line for the reader."""
     out.print(Text(text, style=style))
@@ -46,20 +53,20 @@ def raw(text: str) -> None:
 
 def warn(text: str) -> None:
     """Something the reader should know, on standard error."""
-    err.print(Text("warning: ", style="yellow bold"), Text(text), sep="")
+    err.print(Text("warning: ", style="yellow bold"), Text(visible(text)), sep="")
 
 
 def notice(text: str) -> None:
     """Something that whoever sits at the terminal should know at once: also while live rows are shown there."""
-    (out if out.is_terminal else err).print(Text(text, style="yellow bold"))
+    (out if out.is_terminal else err).print(Text(visible(text), style="yellow bold"))
 
 
 def fail(error: LabError) -> None:
     """An expected failure, and those beside it: what, where, what to do."""
     for one in (error, *error.others):
-        err.print(Text("error: ", style="red bold"), Text(one.message), sep="")
+        err.print(Text("error: ", style="red bold"), Text(visible(one.message)), sep="")
         if one.hint:
-            err.print(Text(f"  → {one.hint}", style="cyan"))
+            err.print(Text(visible(f"  → {one.hint}"), style="cyan"))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[RenderableType]]) -> None:
@@ -144,7 +151,7 @@ class Progress:
             )
             (self._live.console if self._live is not None else out).print(shown)
             return
-        text = text.strip()
+        text = visible(text.strip())
         with self._lock:
             self._last[machine] = text
         if self._verbose:

@@ -16,6 +16,9 @@ NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 #: Characters of the lab's own name that its prefix keeps, so that people recognise it in `ip`, `lxc-ls` and `virsh`.
 NAME_LENGTH = 8
 
+#: Characters that a name has at most: a definition's has fewer (32), a bench's lab adds some.
+LONGEST = 63
+
 #: Hexadecimal digits that tell labs of one name in different folders apart (24 bits).
 HASH_LENGTH = 6
 
@@ -29,6 +32,8 @@ class Identity:
 
     def __post_init__(self) -> None:
         """Refuse what would lead out of the folder or into a foreign name: it may come from the command line."""
+        if len(self.name) > LONGEST:
+            raise UsageError(f"no lab's name has {len(self.name)} characters", f"at most {LONGEST}, such as ha")
         if not NAME.fullmatch(self.name):
             raise UsageError(
                 f"no lab is called {self.name!r}", "lower-case letters, digits and inner hyphens, such as ha"

@@ -1,4 +1,4 @@
-"""The ssh key of a lab's own: made once, kept in the lab's folder, handed to machines that others could reach."""
+"""The ssh key of a lab's own: made once, kept in the lab's folder. Its machines let in who has it, and nobody else."""
 
 from __future__ import annotations
 

@@ -165,10 +165,10 @@ def _containers(
     def payload() -> Path:
         return _payload(definition, cache, timeline, refresh=refresh)
 
-    with workers(2) as pool:
-        futures = pool.submit(box), pool.submit(payload)
+    with workers(3) as pool:
+        futures = pool.submit(box), pool.submit(payload), pool.submit(keypair.ensure, site.identity.state)
         gather(futures)
-        built, tree = futures[0].result(), futures[1].result()
+        built, tree, public = futures[0].result(), futures[1].result(), futures[2].result()
     with timeline.phase("image seed"):
         images = seed.prepare(cache, built.rootfs, tree, timeline.line, refresh)
     return replace(
@@ -177,6 +177,7 @@ def _containers(
         rootfs=built.rootfs,
         payload=tree,
         seed=Seed(built.seed_hook, images),
+        ssh_key=public,
     )
 
 

@@ -23,6 +23,17 @@ def test_a_failure_goes_to_standard_error_with_what_to_do(capsys: pytest.Capture
     assert captured.err == "error: keepalived [bold] is gone\n  → look at [master1]\n"
 
 
+def test_what_others_wrote_commands_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = 'name: "\x1b]0;x\x07\x1b[2J\u202e" is not allowed\n\tin the file'
+    console.fail(LabError(said, said))
+    console.warn(said)
+    with Progress("lab ha: up", verbose=True) as progress:
+        progress.line("master1", said)
+    captured = capsys.readouterr()
+    assert not {"\x1b", "\x07", "\u202e"} & {*captured.err, *captured.out}
+    assert captured.err.count('"\\x1b]0;x\\x07\\x1b[2J\\u202e" is not allowed\n') == 3
+
+
 def test_lines_are_never_wrapped_or_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
     text = "[red]x[/red] :smile: " + "long " * 60
     console.say(text)

@@ -43,6 +43,12 @@ class TestIdentity:
         with pytest.raises(UsageError, match="no lab is called"):
             Identity(name, Path("/home/a/lab"))
 
+    def test_a_name_that_no_file_could_have_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="5000 characters"):
+            Identity("a" * 5000, Path("/home/a/lab"))
+        longest = f"{'a' * 32}-bench"  # of a definition, and what a bench adds to it
+        assert Identity(longest, Path("/home/a/lab")).name == longest
+
     def test_it_is_the_same_every_time(self) -> None:
         assert Identity("ha", Path("/x")).machine("master1") == Identity("ha", Path("/x")).machine("master1")
 

@@ -21,7 +21,7 @@ from lab.provisioning import Work, balance, rendered
 from lab.provisioning.admission import refuse_silent
 from lab.timeline import Timeline
 from lab.topology import Topology, derive
-from lab.verify.cases import named
+from lab.verify.cases import named, refuse_endless
 from lab.verify.pace import pace_of
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
@@ -59,12 +59,14 @@ class FailoverBench:
     def run(self, rounds: int) -> Generator[Row]:
         """A row a setting and fault, each as it is done; the lab has its own settings at the end, whatever happened.
 
-        Raises, before anything is changed, DefinitionError for settings that do not fit the lab and LabError for a
-        master that does not answer.
+        Raises, before anything is changed, DefinitionError for settings that do not fit the lab, UsageError for
+        ones whose faults verify cannot measure and LabError for a master that does not answer.
         """
         own, driver = self.lab.definition, self.lab.site.driver
         given = allocations(own, self.lab.state)
         compared = [(settings.name, derive(borrowed(own, settings), driver, given)) for settings in self.settings]
+        for _, topology in compared:
+            refuse_endless(named(FAULTS), self._view(topology))
         self._seen()
         with held(lambda: still_open(self.lab.state)):
             try:

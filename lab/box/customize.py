@@ -16,13 +16,10 @@ def customize_script(scripts: Mapping[str, str], kind: Path) -> str:
     need; each runs inside, as root.
     """
     inside = 'chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 bash -s'
-    key = "/tmp/vagrant.pub"
     lines = ["#!/bin/sh", "set -eu"]
     lines += [f"echo install {name}\n{inside} << 'INSTALL'\n{text}INSTALL" for name, text in scripts.items()]
     lines += [
-        f'cp {_quoted(HERE / "vagrant.pub")} "$1{key}"',
-        f"{inside} -- {key} < {_quoted(HERE / 'vagrant-user.sh')}",
-        f'rm "$1{key}"',
+        f"{inside} < {_quoted(HERE / 'vagrant-user.sh')}",
         f"{inside} < {_quoted(kind)}",
         # How this host reaches its mirror is nobody's business in a machine, which downloads nothing.
         'rm -f "$1/etc/apt/apt.conf.d/99mmdebstrap"',

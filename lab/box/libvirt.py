@@ -31,7 +31,7 @@ SCRIPT = HERE / "virtual.sh"
 BUILDER = tuple(
     HERE / name
     for name in (
-        "libvirt.py", "disk.py", "components.py", "customize.py", "virtual.sh", "vagrant-user.sh", "vagrant.pub",
+        "libvirt.py", "disk.py", "components.py", "customize.py", "virtual.sh", "vagrant-user.sh",
         "../debian/rootfs.py",
     )
 )  # fmt: skip

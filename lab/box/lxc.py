@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 BUILDER = tuple(
     HERE / name
     for name in (
-        "lxc.py", "components.py", "customize.py", "container.sh", "vagrant-user.sh", "vagrant.pub", "lxc-config",
+        "lxc.py", "components.py", "customize.py", "container.sh", "vagrant-user.sh", "lxc-config",
         "lxc-template", "lxc-seed", "../debian/rootfs.py",
     )
 )  # fmt: skip

@@ -32,11 +32,14 @@ from lab.timeline import Timeline
 #: The definitions whose load balancers are compared.
 COMPARED = ("ha.yaml", "article.yaml", "kubeadm-doc.yaml")
 
+#: More are a slip of the hand: so many rounds of the quickest bench take half a day.
+MOST_ROUNDS = 1000
+
 
 def run(what: str, rounds: int, name: str, definition: str, provider: str, settings: Sequence[str]) -> None:
     """Measure, print a table, keep JSON and a plot. ``settings`` are definitions to compare (default: COMPARED)."""
-    if rounds < 1:
-        raise UsageError(f"--rounds {rounds}: nothing to measure", "one round or more")
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise UsageError(f"--rounds {rounds}: out of range", f"from 1 to {MOST_ROUNDS} rounds")
     options.check_provider(provider)
     if what == "up":
         if settings:
@@ -89,7 +92,7 @@ def _tell_up(state: State, done: Sequence[Mapping[str, float]]) -> None:
 
 
 def _failover(rounds: int, name: str, definition: str, settings: Sequence[str]) -> None:
-    sources = [Path(file).resolve() for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
+    sources = [definition_file(file) for file in settings] or [FOLDER / "configs" / file for file in COMPARED]
     compared = [load(source) for source in sources]
     rows: list[Row] = []
     state = find(name, definition)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from lab.context import Lab, open_lab
 from lab.errors import LabError, UsageError
-from lab.providers.entered import VARIABLE
+from lab.providers.entered import mark
 from lab.providers.vagrant import environment
 
 
@@ -18,7 +18,7 @@ def enter(name: str, definition: str, words: Sequence[str]) -> None:
     lab = open_lab(name, definition)
     _check_reach(lab)
     command = list(words) or [os.environ.get("SHELL", "/bin/sh")]
-    _become([*lab.provider.enter(), *command], {**_environment(lab), VARIABLE: lab.identity.name})
+    _become([*lab.provider.enter(), *command], {**_environment(lab), **mark(lab.identity.name, "enter")})
 
 
 def ssh(name: str, definition: str, words: Sequence[str]) -> None:
@@ -42,7 +42,8 @@ def kubectl(name: str, definition: str, words: Sequence[str]) -> None:
     if not lab.state.kubeconfig.is_file():
         raise LabError(f"lab {lab.identity.name} has no cluster yet", "./inv up makes it")
     _check_reach(lab)
-    _become([*lab.provider.enter(), "kubectl", *words], _environment(lab))
+    env = {**_environment(lab), **mark(lab.identity.name, "kubectl")}
+    _become([*lab.provider.enter(), "kubectl", *words], env)
 
 
 def _check_reach(lab: Lab) -> None:

@@ -10,7 +10,7 @@ from lab.operations.changing import alone_with
 from lab.operations.verification import doubt, view
 from lab.report import write_report
 from lab.stage import Stage
-from lab.verify.cases import named, usual
+from lab.verify.cases import named, refuse_endless, usual
 from lab.verify.runner import new_folder
 from lab.verify.runner import run as run_cases
 from lab.verify.verdict import CaseVerdict, Outcome
@@ -30,6 +30,7 @@ def run(name: str, definition: str, cases: Sequence[str]) -> None:
         chosen = named(cases) if cases else usual(seen)
         if not chosen:
             raise LabError("there is no case for this lab")
+        refuse_endless(chosen, seen)
         folder = new_folder(seen, "verify")
         done = run_cases(
             chosen,

@@ -1,7 +1,7 @@
 """Debian packages by apt's ordinary client and the machine's own configured sources, in a private configuration.
 
-Nothing of the machine's package state is read or changed but its sources, its keys and its apt.conf. No mirror is named
-here: a machine without a usable source is told so.
+Of the machine's package state its sources, its keys and its ways to reach its mirrors are read, and nothing is changed.
+No mirror is named here: a machine without a usable source is told so.
 """
 
 from __future__ import annotations
@@ -21,17 +21,28 @@ TIMEOUT = 900.0
 ACQUIRE = {"Acquire::Retries": "2", "Acquire::http::Timeout": "20", "Acquire::https::Timeout": "20"}
 
 
-def acquire_options(dump: str) -> list[str]:
-    """The machine's own ways to reach its mirrors (proxy, dates, TLS) out of ``apt-config dump``, as `Key "value";`.
+#: Whole sections of Acquire that are no way to reach a mirror: index targets are about this machine's other programs,
+#: and what is told to the program that judges signatures (gpgv; sqv from apt 3 on) loosens it.
+_SECTIONS = "IndexTargets|Languages|GzipIndexes|CompressionTypes|Changelogs|gpgv|sqv"
+_NESTED = re.compile(rf'Acquire::(?!(?:{_SECTIONS})::)[^"]*::[^"]* "[^"]+";', re.IGNORECASE)
 
-    Left out are index targets and hooks, which are about this machine's other programs, and whatever lets archives pass
-    that nobody has signed.
+#: Those outside a section. The date until which a release file is valid may be left unasked, as a snapshot of the
+#: archive needs it: what Debian signed once is taken, however old, and nothing else.
+_FLAT = re.compile(r'Acquire::(Check-Valid-Until|Retries|ForceIPv[46]|By-Hash) "[^"]+";', re.IGNORECASE)
+
+
+def acquire_options(dump: str) -> list[str]:
+    """The machine's own ways to reach its mirrors (proxy, TLS, age) out of ``apt-config dump``, as `Key "value";`.
+
+    Left out are hooks and whatever lets archives pass that nobody has signed. (TLS is a way: who is on it can keep
+    packages back, and forge none.)
     """
-    wanted = re.compile(
-        r'^Acquire::(?!IndexTargets|Languages|GzipIndexes|CompressionTypes|Changelogs)[^"]*::[^"]* ".+";$'
-    )
-    flat = re.compile(r'^Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]|By-Hash) ".+";$')
-    return [line for line in dump.splitlines() if wanted.match(line) or flat.match(line)]
+    return [line for line in dump.splitlines() if _NESTED.fullmatch(line) or _FLAT.fullmatch(line)]
+
+
+def own_acquire_options() -> list[str]:
+    """Those of this machine."""
+    return acquire_options(run(["apt-config", "dump"]).check().stdout)
 
 
 #: apt takes nothing here that nobody has signed, whatever the machine lets it take elsewhere (apt-secure(8)).
@@ -57,6 +68,9 @@ class Client:
         (folder / "sources/lab.sources").write_text(stanzas(sources, kind))
         (folder / "status").touch()
         settings = {
+            # apt reads the machine's own files after this one, and the last word counts (apt.conf(5)): it reads none.
+            "Dir::Etc::Main": "/dev/null",
+            "Dir::Etc::Parts": str(folder / "empty"),
             "Dir::Etc::SourceList": "/dev/null",
             "Dir::Etc::SourceParts": str(folder / "sources"),
             "Dir::Etc::Preferences": "/dev/null",
@@ -69,11 +83,8 @@ class Client:
             **ACQUIRE,
             **SIGNED_ONLY,
         }
-        # The machine's own index hooks have no business with a private list.
-        clears = ["APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success"]
-        text = "".join(f"#clear {name};\n" for name in clears)
-        text += "".join(f'{name} "{value}";\n' for name, value in settings.items())
-        (folder / "apt.conf").write_text(text)
+        lines = [*own_acquire_options(), *(f'{name} "{value}";' for name, value in settings.items())]
+        (folder / "apt.conf").write_text("".join(f"{line}\n" for line in lines))
 
     def _run(self, *argv: str, cwd: Path | None = None) -> Result:
         env = {"APT_CONFIG": str(self.folder / "apt.conf"), "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.command import LineSink, run
 from lab.contained import contained
-from lab.debian.apt import ACQUIRE, acquire_options
+from lab.debian.apt import ACQUIRE, own_acquire_options
 from lab.debian.sources import CODENAME, Source, configured, stanzas
 from lab.errors import LabError
 
@@ -60,8 +60,7 @@ def mmdebstrap(
 
 
 def _acquire() -> list[str]:
-    own = acquire_options(run(["apt-config", "dump"]).check().stdout)
-    return [*own, *(f'{name} "{value}";' for name, value in ACQUIRE.items())]
+    return [*own_acquire_options(), *(f'{name} "{value}";' for name, value in ACQUIRE.items())]
 
 
 _FIELD = re.compile(r"^(Package|Status|Version): (.*)$", re.MULTILINE)

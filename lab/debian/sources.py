@@ -24,8 +24,15 @@ OTHERS = ("trixie", "forky", "duke", "sid", "oldstable", "stable", "testing", "u
 #: A suite is a release and what of it: all, its updates, its security updates (under two names: "/updates" until 2021).
 SUITE = re.compile(r"(?P<release>[a-z]+)(?P<part>-updates|-security|/updates)?/?")
 
-#: Fields of a source that hold for all suites of its archive. Nothing that loosens apt's verification is among them.
-KEPT = ("types", "uris", "components", "architectures", "check-valid-until", "check-date")
+#: Fields of a source that hold for all suites of its archive. None lets through what Debian has not signed. (The last
+#: lets through what is old: a snapshot of the archive has release files that have expired.)
+KEPT = ("types", "uris", "components", "architectures", "check-valid-until")
+
+#: Fields by which a source counts for apt without a good signature (sources.list(5)). Debian's archive needs none.
+LOOSENING = ("trusted", "allow-insecure", "allow-weak", "allow-downgrade-to-insecure")
+
+#: What apt takes for yes and for no (StringToBool).
+YES, NO = ("yes", "true", "1", "on", "with", "enable"), ("no", "false", "0", "off", "without", "disable")
 
 #: What the files begin with that hold Debian's keys (package debian-archive-keyring).
 DEBIAN_KEYS = "debian-archive-"
@@ -84,11 +91,22 @@ def read(etc: Path) -> list[Source]:
     """All sources in a folder like /etc/apt."""
     found: list[Source] = []
     for path in sorted((etc / "sources.list.d").glob("*.sources")):
-        found += deb822(path.read_text())
+        found += deb822(_text(path))
     for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*.list"))]:
-        if path.is_file():
-            found += one_line(path.read_text())
+        found += one_line(_text(path))
     return found
+
+
+def _text(path: Path) -> str:
+    """What stands in a file, comments in whatever encoding; a folder or a link to nothing is nothing to apt either.
+
+    Raises AptError when it may not be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    except OSError as error:
+        hint = "make it readable, or run the command as root"
+        raise AptError(f"{path} cannot be read: {error.strerror}", hint) from None
 
 
 def deb822(text: str) -> list[Source]:
@@ -136,7 +154,7 @@ _OPTIONS = {"arch": "architectures", "lang": "languages", "target": "targets"}
 
 def _offers_main(source: Source) -> bool:
     """Is it switched on, and does it have the component main? (Debian's has, most third parties' have others.)"""
-    switched_off = source.fields.get("enabled", "yes").lower() in ("no", "false", "0", "off", "without", "disable")
+    switched_off = source.fields.get("enabled", "yes").lower() in NO
     return not switched_off and "main" in source.fields.get("components", "").split()
 
 
@@ -151,11 +169,13 @@ def is_debians(source: Source, origins: Mapping[str, str]) -> bool:
     """Is this Debian's own archive (a mirror of it), and not somebody's who names suites after Debian's releases?
 
     The origin tells that apt has on record for its address (a mirror may name any copy of Debian's keys). Where there
-    is none, the keys that it names tell, and a source that names none is Debian's.
+    is none, the keys that it names tell, and a source that names none and needs none is Debian's.
     """
     if recorded := _recorded(source, origins):
         return recorded == {"Debian"}
-    return "signed-by" not in source.fields or _names_debians_keys(source)
+    if "signed-by" in source.fields:
+        return _names_debians_keys(source)
+    return not any(source.fields.get(name, "no").lower() in YES for name in LOOSENING)
 
 
 def _recorded(source: Source, origins: Mapping[str, str]) -> set[str]:

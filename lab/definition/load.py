@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import io
 import types
 from dataclasses import replace
 from pathlib import Path as FilePath
@@ -30,9 +31,11 @@ def load(path: FilePath) -> Definition:
 def written(path: FilePath) -> str:
     """What somebody wrote into a definition's file. Raises DefinitionError when there is no text in it to be read."""
     try:
-        if path.stat().st_size > LARGEST:
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)  # of a device nobody knows beforehand how much there is
+        if len(content) > LARGEST:
             raise DefinitionError(str(path), [Problem("", "larger than a megabyte", "a lab definition")])
-        return path.read_text(encoding="utf-8")
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
     except FileNotFoundError:
         raise DefinitionError(str(path), [Problem("", "no such file", "one of configs/*.yaml")]) from None
     except UnicodeDecodeError as error:

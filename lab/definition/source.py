@@ -13,6 +13,9 @@ from lab.definition.problem import Problem
 
 Path = tuple[str | int, ...]
 
+#: Values in a definition, each as often as it is referred to. A thousand nodes with all of their fields have as many.
+MOST = 10_000
+
 
 @dataclass(frozen=True)
 class Source:
@@ -46,39 +49,58 @@ def read(text: str) -> Source:
         # ruamel lets a few malformed scalars and tags escape as Python's own errors.
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise Broken(Problem("", f"broken YAML: {said}", "YAML with plain values")) from error
-    lines: dict[Path, int] = {}
-    return Source(_plain(raw, (), lines, frozenset()), lines)
+    reading = _Reading()
+    return Source(reading.plain(raw, ()), reading.lines)
 
 
-def _plain(value: Any, path: Path, lines: dict[Path, int], above: frozenset[int]) -> Any:
-    """The value without ruamel's own types; an alias that contains itself becomes nothing."""
-    if id(value) in above:
-        return None
-    if isinstance(value, CommentedMap):
+class _Reading:
+    """Makes ruamel's values plain ones, and notes their lines."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Path, int] = {}
+        self._seen = 0
+
+    def plain(self, value: Any, path: Path, above: frozenset[int] = frozenset()) -> Any:
+        """The value without ruamel's own types; an alias that contains itself becomes nothing.
+
+        Raises Broken for half a character, and for more values than anybody writes: an alias is its value once more.
+        """
+        self._seen += 1
+        if self._seen > MOST:
+            raise Broken(Problem("", f"more than {MOST} values, each alias counted as what it stands for", "fewer"))
+        if id(value) in above:
+            return None
         within = above | {id(value)}
-        plain: dict[Any, Any] = {}
-        for key in value:
-            name = str(key)
-            marks = value.lc.data.get(key) if value.lc.data else None
-            if marks is not None:
-                lines[(*path, name)] = marks[0] + 1
-            plain[name] = _plain(value[key], (*path, name), lines, within)
-        return plain
-    if isinstance(value, CommentedSeq):
-        within = above | {id(value)}
-        items = []
-        for index, item in enumerate(value):
-            marks = value.lc.data.get(index) if value.lc.data else None
-            if marks is not None:
-                lines[(*path, index)] = marks[0] + 1
-            items.append(_plain(item, (*path, index), lines, within))
-        return items
-    if isinstance(value, bool) or value is None:
+        if isinstance(value, CommentedMap):
+            return {self._text(key, path): self.plain(value[key], self._at(value, key, path), within) for key in value}
+        if isinstance(value, CommentedSeq):
+            return [self.plain(item, self._at(value, index, path), within) for index, item in enumerate(value)]
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, bool) or value is None:
+            return value
+        for kind in (int, float):
+            if isinstance(value, kind):
+                return kind(value)
         return value
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+
+    def _at(self, section: CommentedMap | CommentedSeq, key: Any, path: Path) -> Path:
+        """The path of a field, whose line is noted."""
+        field = (*path, key if isinstance(section, CommentedSeq) else str(key))
+        marks = section.lc.data.get(key) if section.lc.data else None
+        if marks is not None:
+            self.lines[field] = marks[0] + 1
+        return field
+
+    def _text(self, value: Any, path: Path) -> str:
+        """A text of whole characters: YAML's escapes can write halves of one (surrogates), which no file holds."""
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            wrong, line = f"{text[error.start]!a} is no character", self.lines.get(path, 0)
+            raise Broken(Problem(spelled(path), wrong, "characters of Unicode", line=line)) from error
+        return text
 
 
 def spelled(path: Path) -> str:

@@ -83,6 +83,8 @@ def crashed(situation: Situation) -> Promise:
     if back is not None:
         most = max(most, RESTART.most + latest.noticed.most + back.most)
     reason = "the VIP moves and comes back: a client may lose connections both times"
+    if back is None:
+        reason = "the VIP moves, and nobody takes it back: a client may lose connections once"
     if not certain:
         reason = "systemd starts it again, but a check may fall in between: then " + reason
     outage = Span(min(again.least, takeover.least), most)

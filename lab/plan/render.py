@@ -24,7 +24,7 @@ from lab import quoting
 from lab.errors import LabError
 from lab.kubernetes.release import release
 from lab.plan.kubeadm import Kubeadm
-from lab.plan.site import Site, VirtualSite
+from lab.plan.site import ContainerSite, Site, VirtualSite
 from lab.plan.steps import STEPS, Step, steps_of
 from lab.plan.virtual import AUTHORIZED_KEYS, virtual_of
 from lab.topology import Topology
@@ -129,6 +129,8 @@ def render(
     if vagrantfile:
         names = {node.name: [step.name for step in steps_of(topology, node, steps)] for node in topology.nodes}
         files["Vagrantfile"] = File(_fill(env, "Vagrantfile.j2", {**common, "steps": names}))
+        if isinstance(site, ContainerSite) and site.ssh_key:
+            files["authorized_keys"] = File(f"{site.ssh_key}\n")  # the Vagrantfile names it too
     for node in topology.nodes:
         variables = {**common, "node": node, "kubeadm": Kubeadm(kubernetes, topology, site, node)}
         for step in steps_of(topology, node, steps):

@@ -12,6 +12,7 @@ from lab.faults.kinds import KINDS
 from lab.oracle.failover import shown
 from lab.plan.site import Site
 from lab.plan.steps import steps_of
+from lab.plan.watching import unmeasured, unwatchable
 from lab.topology import Topology
 
 
@@ -84,10 +85,16 @@ def _promises(topology: Topology) -> Table:
 
 
 def risks(topology: Topology, provider: str = "") -> tuple[str, ...]:
-    """What works, but should be known: the definition's warnings, with the provider really chosen ("" = not yet)."""
+    """What works, but should be known: the definition's warnings, with the provider really chosen ("" = not yet).
+
+    What verify cannot measure is among them.
+    """
     definition = topology.definition.model_copy(update={"provider": provider} if provider else {})
     problems = [*check(definition), *unkept(definition, topology.driver)]
-    return tuple(_sentence(problem) for problem in problems if problem.severity is Severity.WARNING)
+    told = [_sentence(problem) for problem in problems if problem.severity is Severity.WARNING]
+    if found := unwatchable(topology):
+        told.append(f"{unmeasured(found)}: it refuses them")
+    return tuple(told)
 
 
 def follows(topology: Topology) -> str:

@@ -42,8 +42,9 @@ class ContainerSite:
     """A lab of system containers.
 
     Box, ``rootfs`` (the box, unpacked), ``payload`` (Kubernetes' programs and images) and ``seed`` are None until an
-    ``up`` has built them. ``cgroups`` is the version of control groups that the machines see, v1 or v2; ``patience``
-    how many times longer than on an ordinary host things may take.
+    ``up`` has built them. ``ssh_key`` is the public half of the lab's own key (None: the machines take Vagrant's, as
+    those of an earlier version). ``cgroups`` is the version of control groups that the machines see, v1 or v2;
+    ``patience`` how many times longer than on an ordinary host things may take.
     """
 
     provider: ClassVar[str] = "lxc"
@@ -58,6 +59,7 @@ class ContainerSite:
     rootfs: Path | None = None
     payload: Path | None = None
     seed: Seed | None = None
+    ssh_key: str | None = None
     cgroups: str = "v1"
     patience: float = 1.0
 
@@ -76,8 +78,7 @@ class VirtualSite:
     ``uri`` is what Vagrant is told; ``driver`` is kvm or qemu, "" where this host could make no machine and the
     definition leaves it open. ``emulator`` is a program in QEMU's place. ``image`` is the disk of a box that was built
     here, ``payload`` Kubernetes' programs and images; a public box has no image, a lab that ends before Kubernetes no
-    payload. ``ssh_key`` is the public half of the lab's own key (None: the machines take Vagrant's, as those of an
-    earlier version). ``cgroups`` and ``patience`` are as for containers.
+    payload. ``ssh_key``, ``cgroups`` and ``patience`` are as for containers.
     """
 
     provider: ClassVar[str] = "libvirt"
@@ -143,12 +144,12 @@ def site_of(identity: Identity, data: Mapping[str, Any]) -> Site:
         name: Path(told[name]) if told[name] else None for name in ("rootfs", "payload", "seed", "emulator", "image")
     }
     patience = float(data.get("patience", 1.0))
-    cgroups, name = told["cgroups"] or "v1", told["box_name"]
+    cgroups, name, ssh_key = told["cgroups"] or "v1", told["box_name"], told["ssh_key"] or None
     box = Box(name, told["box_version"], told["box_url"]) if name else None
     if told["provider"] == ContainerSite.provider:
         hook, images = told["seed_hook"], path["seed"]
         seed = Seed(Path(shlex.split(hook)[0]), images) if hook and images else None
-        return ContainerSite(identity, box, path["rootfs"], path["payload"], seed, cgroups, patience)
+        return ContainerSite(identity, box, path["rootfs"], path["payload"], seed, ssh_key, cgroups, patience)
     if told["provider"] != VirtualSite.provider:
         raise ValueError(f"provider {told['provider']!r}")
     return VirtualSite(
@@ -160,7 +161,7 @@ def site_of(identity: Identity, data: Mapping[str, Any]) -> Site:
         box=box,
         image=path["image"],
         payload=path["payload"],
-        ssh_key=told["ssh_key"] or None,
+        ssh_key=ssh_key,
         cgroups=cgroups,
         patience=patience,
     )

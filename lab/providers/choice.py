@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
+from pathlib import Path
 
+from lab import keypair
 from lab.definition import Definition, DefinitionError, Severity, check
 from lab.definition.provider import for_virtual_machines
 from lab.errors import LabError
@@ -14,6 +16,7 @@ from lab.providers.base import Provider
 from lab.providers.libvirt.probe import local_kvm_trouble
 from lab.providers.lxc import LxcProvider
 from lab.providers.namespace import NetworkNamespace
+from lab.providers.vagrant import WELL_KNOWN_KEY
 from lab.topology import Topology
 
 
@@ -58,4 +61,7 @@ def make(site: Site, topology: Topology) -> Provider:
         raise LabError("system containers need root on this host", "sudo ./inv up, or --provider libvirt")
     host = IPv4Interface(f"{topology.gateway}/{topology.prefix_length}")
     network = NetworkNamespace(site.identity.namespace, host)
-    return LxcProvider(site.identity, network, {node.name: str(node.address) for node in topology.nodes})
+    addresses = {node.name: str(node.address) for node in topology.nodes}
+    # Containers of an earlier version let in Vagrant's alone.
+    key = Path(keypair.FILE) if site.ssh_key else WELL_KNOWN_KEY
+    return LxcProvider(site.identity, network, addresses, key)

@@ -1,23 +1,32 @@
-"""What people run in a lab's network through ``./inv enter``: known by what it was given in its environment."""
+"""What people run in a lab's network by ``./inv enter`` and ``kubectl``: known by what its environment was given."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Holds the lab's name in the environment of what ``./inv enter`` becomes, and so of all that is started there.
+#: Holds the lab's name in the environment of what these commands become, and so of all that is started there.
 VARIABLE = "HALAB"
+
+#: Holds which of the commands it was.
+COMMAND = "HALAB_COMMAND"
+
+
+def mark(lab: str, command: str) -> dict[str, str]:
+    """What the environment is given."""
+    return {VARIABLE: lab, COMMAND: command}
 
 
 def entered(pids: Iterable[int]) -> list[str]:
-    """Those of the processes that ``./inv enter`` became, without their children, as a person knows them."""
-    marked = [pid for pid in pids if _is_marked(pid)]
+    """Those of the processes that these commands became, without their children, as a person knows them."""
+    marked = [pid for pid in pids if _given(pid, VARIABLE)]
     return [_told(pid) for pid in marked if _parent(pid) not in marked]
 
 
-def _is_marked(pid: int) -> bool:
-    entries = _read(pid, "environ").split(b"\0")
-    return any(entry.startswith(f"{VARIABLE}=".encode()) and not entry.endswith(b"=") for entry in entries)
+def _given(pid: int, variable: str) -> str:
+    """A variable of a process's environment, "" without."""
+    entries = (entry.partition("=") for entry in _read(pid, "environ").decode(errors="replace").split("\0"))
+    return next((value for name, _, value in entries if name == variable), "")
 
 
 def _parent(pid: int) -> int:
@@ -34,7 +43,8 @@ def _told(pid: int) -> str:
     except OSError:
         place = ""
     terminal = f", {place}" if place.startswith(("/dev/pts/", "/dev/tty")) else ""
-    return f"{name} of ./inv enter (process {pid}{terminal})"
+    command = _given(pid, COMMAND) or "enter"  # one of an earlier version marked no other
+    return f"{name} of ./inv {command} (process {pid}{terminal})"
 
 
 def _read(pid: int, file: str) -> bytes:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from lab import keypair
 from lab.command import CommandError, LineSink, Note, Result, run, shown
 from lab.contained import contained
 from lab.identity import Identity
 from lab.parallel import workers
 from lab.providers.base import Capability, MachineState
 from lab.providers.namespace import NetworkNamespace
-from lab.providers.vagrant import WELL_KNOWN_KEY, LabVagrant, environment, ssh_defaults
+from lab.providers.vagrant import LabVagrant, environment, ssh_defaults
 
 #: Where LXC keeps its containers, a folder each (lxc.system.conf(5), lxc.lxcpath).
 LXC_PATH = Path("/var/lib/lxc")
@@ -45,11 +46,12 @@ _STATES = {
 
 @dataclass(frozen=True)
 class LxcProvider:
-    """The machines of one lab as containers."""
+    """The machines of one lab as containers; ``key`` is the private one that they let in, below the lab's folder."""
 
     identity: Identity
     network: NetworkNamespace
     addresses: Mapping[str, str]
+    key: Path = Path(keypair.FILE)
     lxc_path: Path = LXC_PATH
     name: str = "lxc"
     capabilities: frozenset[Capability] = field(default=frozenset({Capability.PAUSE}))
@@ -97,9 +99,9 @@ class LxcProvider:
         return {node: found.get(self.identity.machine(node), self._state_on_disk(node)) for node in self.addresses}
 
     def ssh_config(self) -> str:
-        """Known without asking: the addresses are the definition's, the key is Vagrant's own."""
+        """Known without asking: the addresses are the definition's, the key is the lab's."""
         hosts = [f"Host {node}\n  HostName {address}" for node, address in self.addresses.items()]
-        return "\n".join([*hosts, ssh_defaults(self.identity.state / WELL_KNOWN_KEY)])
+        return "\n".join([*hosts, ssh_defaults(self.identity.state / self.key)])
 
     def start(self, node: str) -> None:
         """Switch a stopped machine on."""

@@ -70,7 +70,7 @@ class NetworkNamespace:
         return [int(pid) for pid in run(["ip", "netns", "pids", self.name]).check().stdout.split()]
 
     def entered(self) -> list[str]:
-        """What people run inside through ``./inv enter``, in words."""
+        """What people run inside by ``./inv enter`` and ``kubectl``, in words."""
         return entered(self.pids())
 
     def end(self, pids: Sequence[int]) -> None:

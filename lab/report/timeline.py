@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lab.faults.kinds import KINDS
 from lab.verify import holding, outage
-from lab.verify.checks.outages import struck
 from lab.verify.recorded import Connection, Recorded
 from lab.verify.records import Lease, Pod
+from lab.verify.suffered import found_under
 
 #: The drawing's size in its own units (CSS pixels at full width).
 WIDTH, LEFT, RIGHT = 1120.0, 92.0, 16.0
@@ -121,7 +121,7 @@ def close_ups(recorded: Recorded) -> list[Drawing]:
     drawings = []
     for fault in recorded.faults:
         end = fault.heal if fault.heal is not None else found[1]
-        suffered = outage.outages(*struck(recorded, fault, end), end)
+        suffered = found_under(recorded, fault, end)
         until = suffered[0].end if suffered else fault.moment
         drawings.append(draw(recorded, "fault", fault.moment - CLOSE_BEFORE, min(found[1], until + CLOSE_AFTER)))
         if fault.heal is not None:

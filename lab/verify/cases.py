@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lab.errors import UsageError
+from lab.plan.watching import unmeasured, unwatchable
 from lab.verify.actions import await_lease, await_move, await_return, create_pod, spread_requests
 from lab.verify.case import Aimed, Case, Needs
 from lab.verify.checks.client import RECOVERED, STEADY_ANSWERS, STEADY_CLIENT
-from lab.verify.checks.cluster import AUDIT_SHARE, LEASE, POD_RAN, SCHEDULED, SESSIONS
+from lab.verify.checks.cluster import AUDIT_SHARE, POD_RAN, SESSIONS
+from lab.verify.checks.lease import LEASE, SCHEDULED
+from lab.verify.checks.moves import CAME_BACK, MOVED
 from lab.verify.checks.outages import FAILBACK, LOSSES, OUTAGE
-from lab.verify.checks.vip import CAME_BACK, HOLDERS, MOVED, STEADY_HOLDER
+from lab.verify.checks.vip import HOLDERS, STEADY_HOLDER
 from lab.verify.probes import CONNECTIONS, HOLDERS_OF_VIP, lease
 from lab.verify.targets import holder, leader
 from lab.verify.view import LabView
@@ -111,3 +114,16 @@ def usual(view: LabView) -> list[Case]:
     Only those that this lab can be put through.
     """
     return [case for case in tagged(ARTICLE if view.kubernetes else LOADBALANCER) if not case.lacks(view)]
+
+
+def refuse_endless(cases: Iterable[Case], view: LabView) -> None:
+    """Raises UsageError for cases that would go on when their probes have ended."""
+    endless = unwatchable(view.topology, cluster=view.kubernetes)
+
+    def lasting(case: Case) -> set[str]:
+        return {aimed.kind for aimed in case.faults} & set(endless)
+
+    kinds = {kind for case in cases for kind in lasting(case)}
+    if found := {kind: seconds for kind, seconds in endless.items() if kind in kinds}:
+        others = ", ".join(name for name, case in CASES.items() if not lasting(case))
+        raise UsageError(unmeasured(found), f"shorten the timers (./inv plan), or choose by --case: {others}")

@@ -154,6 +154,20 @@ def runs(found: Iterable[Segment], several: bool) -> list[Segment]:
     return joined
 
 
+def takings(recorded: Recorded, start: float, end: float) -> list[Hold]:
+    """The holds that began by somebody's taking the VIP between two moments, in the order of their time.
+
+    A machine that stood still may never have let go of it: that it is seen to have it afterwards is no taking.
+    """
+    kept = set()
+    for fault in recorded.faults:
+        if fault.silences and (heal := fault.heal) is not None:
+            for node in fault.nodes:
+                kept.add((node, next((look.at for look in recorded.seen(node) if look.at >= heal), None)))
+    found = [h for h in holds(recorded, end) if start <= h.start < end and (h.node, h.start) not in kept]
+    return sorted(found, key=lambda hold: hold.start)
+
+
 def blind(recorded: Recorded, start: float, end: float) -> list[Blind]:
     """Where a master was not looked at for longer than MAX_SILENCE although no fault had silenced it."""
     found = []

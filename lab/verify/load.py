@@ -2,7 +2,8 @@
 
 Load delays, it refuses nobody: only connections that met with silence, or were answered late, can be its doing. And it
 delays whatever runs: the probes themselves, which come before all other programs of their machine, or most of the
-other connections that were under way at the same time.
+other connections that were under way at the same time. It lies where the connections went, on the client's machine or
+on the VIP's holder, and takes no more time from them than it took from the probes there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lab.verify import outage
+from lab.verify import holding, outage
 from lab.verify.checks import shown
 from lab.verify.recorded import Connection, Recorded
 from lab.verify.records import Holder, PodAsked, Probe, ProbeSkipped
@@ -31,6 +32,10 @@ class Wait:
     start: float
     end: float
 
+    def touches(self, start: float, end: float) -> bool:
+        """Was it, at any time, between these moments?"""
+        return self.start < end and self.end > start
+
 
 class Load:
     """The load of one recorded case."""
@@ -39,25 +44,44 @@ class Load:
         self.recorded = recorded
 
     def explains(self, failed: Sequence[Connection]) -> str:
-        """How load explains these failed connections, each of them; "" when it does not."""
-        found = [self._delayed(connection) for connection in failed]
-        return found[0] if found and all(found) else ""
+        """How load explains these failed connections, all of them; "" when it does not.
 
-    def _delayed(self, connection: Connection) -> str:
-        """What delayed one connection while it was under way."""
-        silent = connection.outcome.startswith("timeout")
-        if not silent and connection.outcome != "ok":
-            return ""
-        # A connection without an answer was given all its time, also that in which its own client stood still.
-        end = connection.start + (self.recorded.pace.patience if silent else connection.latency)
-        wait = next((wait for wait in self._waits if wait.start < end and wait.end > connection.start), None)
-        if wait is not None:
-            return f"{wait.source} waited {shown(wait.end - wait.start)} for a processor then"
-        return self._slowness(connection.start, end)
+        Each stands for its turn in the client's schedule: those that a wait explains stand together for no more time
+        than the waits took.
+        """
+        waits: set[Wait] = set()
+        waited, reasons = 0, []
+        for connection in failed:
+            met = self._met(connection)
+            reason = _told(met[0]) if met else self._slowness(connection)
+            if not reason:
+                return ""
+            reasons.append(reason)
+            waits.update(met)
+            waited += bool(met)
+        enough = waited / self.recorded.pace.rate <= _seconds(waits)
+        return reasons[0] if reasons and enough else ""
 
-    def _slowness(self, start: float, end: float) -> str:
+    def felt(self, slow: Sequence[Connection]) -> str:
+        """What load any probe felt on any machine while these were under way; "" for none."""
+        among = [(c.start, self._end(c)) for c in slow]
+        return next((_told(wait) for _, wait in self._all if any(wait.touches(*span) for span in among)), "")
+
+    def _met(self, connection: Connection) -> list[Wait]:
+        """The waits that may have delayed a connection while it was under way."""
+        if not _delayable(connection):
+            return []
+        start, end = connection.start, self._end(connection)
+        return [wait for wait in self._waits if wait.touches(start, end)]
+
+    def _end(self, connection: Connection) -> float:
+        """When it was over: one without an answer was given all its time, also that in which its client stood still."""
+        return connection.start + (self.recorded.pace.patience if outage.broken(connection) else connection.latency)
+
+    def _slowness(self, connection: Connection) -> str:
         """That most others were slow, where the case's own doing loads the machines: before, slow means failed."""
-        if start < self._own:
+        start, end = connection.start, self._end(connection)
+        if start < self._own or not _delayable(connection):
             return ""
         connections = self.recorded.connections
         among = connections[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
@@ -77,14 +101,39 @@ class Load:
 
     @cached_property
     def _waits(self) -> Sequence[Wait]:
-        """Where a probe was late by STARVED seconds or more, or gave its schedule up."""
-        found = []
+        """The waits on the way of the client's connections: on its own machine, and on who held the VIP then."""
+        held = holding.possibly(holding.holds(self.recorded, math.inf))
+        holders = [Wait(hold.node, hold.start, hold.end) for hold in held]
+        return [
+            wait
+            for kind, wait in self._all
+            if kind is not Holder or any(h.source == wait.source and h.touches(wait.start, wait.end) for h in holders)
+        ]
+
+    @cached_property
+    def _all(self) -> Sequence[tuple[type[Holder | Probe], Wait]]:
+        """Where a probe was late by STARVED seconds or more, or gave its schedule up; and which kind of probe."""
+        found: list[tuple[type[Holder | Probe], Wait]] = []
         looks: list[Holder | Probe] = [*self.recorded.of(Holder), *self.recorded.of(Probe)]
         for record in looks:
             if record.late >= STARVED:
                 at = self.recorded.host_time(record)
-                found.append(Wait(record.source, at - record.late, at))
+                found.append((type(record), Wait(record.source, at - record.late, at)))
         for skipped in self.recorded.of(ProbeSkipped):
             at = self.recorded.host_time(skipped)
-            found.append(Wait(skipped.source, at - skipped.count / self.recorded.pace.rate, at))
+            found.append((Probe, Wait(skipped.source, at - skipped.count / self.recorded.pace.rate, at)))
         return found
+
+
+def _delayable(connection: Connection) -> bool:
+    """Was it met with silence, or answered, however late?"""
+    return connection.outcome.startswith("timeout") or not outage.broken(connection)
+
+
+def _told(wait: Wait) -> str:
+    return f"{wait.source} waited {shown(wait.end - wait.start)} for a processor then"
+
+
+def _seconds(waits: set[Wait]) -> float:
+    """How long the waits took in all: the time that several share counts once."""
+    return sum(end - start for start, end in outage.union((wait.start, wait.end) for wait in waits))

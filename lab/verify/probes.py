@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lab.command import Stream
 from lab.errors import LabError
 from lab.machines import programs
+from lab.plan.watching import LIFETIME
 from lab.verify import clock
 from lab.verify.history import History
 from lab.verify.records import Clock, Note
@@ -15,9 +16,6 @@ from lab.verify.view import LabView
 
 #: Seconds between two looks at a master's addresses besides the kernel's own events.
 BEAT = 0.1
-
-#: Seconds after which a probe ends by itself: no case lasts that long, and nothing may be left running on a machine.
-LIFETIME = 900
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,11 @@ class Probes:
 
         machine, text = self.view.machines[node], programs.text(probe.program)
         self._streams[probe, node] = machine.stream(["python3", "-u", "-", *words], hear, stdin=text)
+
+    @property
+    def connecting(self) -> bool:
+        """Is the client's probe running, so that it will tell of every connection that it begins?"""
+        return any(probe == CONNECTIONS and stream.alive for (probe, _), stream in self._streams.items())
 
     def end(self, probe: Probe) -> None:
         """End one probe, and leave the others running."""

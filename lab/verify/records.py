@@ -205,17 +205,32 @@ class Pod(Record):
     node: str = ""
 
 
-class Lease(Record):
-    """Who holds a lease, as its holderIdentity (``host_uuid``); "" is nobody: it was given up."""
+class LeaseLook(Record):
+    """Who holds a lease, as its holderIdentity (``host_uuid``); "" is nobody: it was given up.
 
-    kind: Literal["lease"] = "lease"
+    ``found``: was it so already when the watch was opened, or did it come about just now? None in older runs.
+    """
+
     lease: str
     holder: str
+    found: bool | None = None
 
     @property
     def host(self) -> str:
         """The host part of the identity; "" for nobody."""
         return holder_host(self.holder)
+
+
+class Lease(LeaseLook):
+    """Another holder than was told before, or the first that is told."""
+
+    kind: Literal["lease"] = "lease"
+
+
+class LeaseSeen(LeaseLook):
+    """The same holder is seen again. What was not told for a while was not seen."""
+
+    kind: Literal["lease-seen"] = "lease-seen"
 
 
 class Burst(Record):
@@ -276,6 +291,7 @@ AnyRecord = Annotated[
     | PodAsked
     | Pod
     | Lease
+    | LeaseSeen
     | Burst
     | Request
     | Audit

@@ -143,7 +143,8 @@ def _run_case(case: Case, part: Part, view: LabView, history: History, sink: Lin
         finally:
             with unbroken():
                 try:
-                    stage.phase("end")
+                    if not stage.closed:
+                        stage.phase("end")
                 finally:
                     probes.stop()
     if Ledger.of(view.state).entries():
@@ -173,6 +174,7 @@ def _conduct(case: Case, stage: Stage, doubt: str) -> None:
     if _steady(stage, case):
         _perform(case, stage)
     stage.probes.check()
+    stage.close()
 
 
 def _perform(case: Case, stage: Stage) -> None:
@@ -204,7 +206,7 @@ def _steady(stage: Stage, case: Case) -> bool:
     while True:
         since = time.time()
         stage.watch(STEADY)
-        until = time.time()
+        until = since + STEADY  # not now: what was just begun is not recorded yet, and would be missed
         look = Recorded(stage.history.look(Records.copy), window=(since, until))
         found = [check(look) for check in case.checks if check.precondition]
         doubts = [verdict for verdict in found if verdict.outcome is not Outcome.PASS]
@@ -216,8 +218,6 @@ def _steady(stage: Stage, case: Case) -> bool:
         if doubts[0].reason.partition(":")[0] != told:
             told = doubts[0].reason.partition(":")[0]
             stage.tell(f"waiting for the steady state, {SETTLE:.0f} s at most: {doubts[0].reason}")
-    if doubts:
-        stage.watch(stage.view.pace.patience)  # what meets with silence is recorded when its patience is over
     for doubt in doubts:
         stage.history.add(Note(text=f"no steady state within {SETTLE:.0f} s: {doubt.reason}"))
     return not doubts

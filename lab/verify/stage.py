@@ -117,13 +117,28 @@ class Stage:
         self.history.add(Phase(name=name))
 
     def watch(self, seconds: float) -> None:
-        """Let the probes record for so many seconds more, by what they record; bounded should they be silent."""
-        moment = time.time() + seconds
+        """Let the probes record for so many seconds more, by what they record; bounded should they be silent.
+
+        While the client is probing its own words count: who holds the VIP tells nothing of what a client meets with.
+        """
+        moment, kind = time.time() + seconds, Probe if self.probes.connecting else Holder
 
         def reached(records: Records) -> bool:
-            return isinstance(records.last, Probe | Holder) and records.last.r >= moment
+            return isinstance(records.last, kind) and records.last.r >= moment
 
         self.history.wait(reached, 2 * seconds + 2)
+
+    def close(self) -> None:
+        """End what is judged now, and go on recording until what the client began before has its answer, or none."""
+        now = time.time()
+        if self.probes.connecting:
+            self.watch(self.view.pace.patience)
+        self.history.add(Phase(name="end", t=now))
+
+    @property
+    def closed(self) -> bool:
+        """Has the case come to its end?"""
+        return self.history.look(lambda records: any(phase.name == "end" for phase in records.of(Phase)))
 
     def wait_holder(self, node: str, seconds: float) -> bool:
         """Wait until one master alone holds the VIP, by the last words of all that are not silenced."""

@@ -17,7 +17,7 @@ import http.client
 import json
 import os
 import re
-import select
+import socket
 import ssl
 import sys
 import time
@@ -30,9 +30,11 @@ LABEL = "halab-verify"
 PODS = "/api/v1/namespaces/default/pods"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
-#: Seconds that one request may take; a watch is renewed after as many seconds of silence.
+#: Seconds that one request may take, and for which a watch lasts. One that is silent for SILENCE is opened afresh, as
+#: nothing else tells a broken connection from a quiet one; a leader renews its lease every 2 s.
 REQUEST = 2.0
 WATCH = 10.0
+SILENCE = 3.0
 
 #: Seconds for deleting all pods: they go one after another, each by etcd's own pace.
 CLEAN = 40.0
@@ -53,13 +55,6 @@ def emit(**record: object) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os._exit(0)  # an orderly exit would only try to flush the same pipe again
-
-
-def unread() -> bool:
-    """Has whoever read these lines gone? That is seen here although there is nothing to say."""
-    output = select.poll()
-    output.register(sys.stdout, 0)
-    return bool(output.poll(0))
 
 
 def trusted(kubeconfig: str) -> ssl.SSLContext:
@@ -109,22 +104,20 @@ class Api:
         finally:
             connection.close()
 
-    def watch(self, path: str, name: str, until: float) -> Iterator[dict[str, Any]]:
-        """Every state of one object from now until the deadline; reconnects by itself when the connection breaks."""
+    def watch(self, path: str, name: str, until: float) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Every state of one object from now until the deadline; tries again by itself whatever goes wrong.
+
+        With each state: was it *found* when the watch was opened (and came about at any time since the one before),
+        or did it come about just now? What goes wrong is told as trouble.
+        """
         while time.monotonic() < until:
             connection = self.connect(REQUEST)
             try:
-                query = f"?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={WATCH:.0f}"
-                connection.request("GET", path + query, None, self.headers)
-                answer = connection.getresponse()
-                if connection.sock is not None:
-                    connection.sock.settimeout(min(WATCH, max(0.1, until - time.monotonic())))
-                for line in answer:
-                    event = json.loads(line)
-                    if event["type"] in ("ADDED", "MODIFIED"):
-                        yield event["object"]
-                    elif event["type"] == "DELETED":
+                for number, event in enumerate(self._events(connection, path, name, until)):
+                    if event["type"] == "DELETED":
                         emit(kind="trouble", what=f"{name} was deleted")
+                    elif event["type"] != "BOOKMARK":
+                        yield event["object"], number == 0
                     if time.monotonic() >= until:
                         return
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -132,6 +125,42 @@ class Api:
                 pause()
             finally:
                 connection.close()
+
+    def _events(
+        self, connection: http.client.HTTPSConnection, path: str, name: str, until: float
+    ) -> Iterator[dict[str, Any]]:
+        """One watch's events until it ends or falls silent.
+
+        Raises OSError or HTTPException when there is none, ValueError for what is no event, a refusal included.
+        """
+        query = f"?watch=1&fieldSelector=metadata.name%3D{name}&timeoutSeconds={WATCH:.0f}"
+        connection.request("GET", path + query, None, self.headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise ValueError(f"status {answer.status} {message(answer.read())}".rstrip())
+        if connection.sock is not None:
+            connection.sock.settimeout(min(SILENCE, max(0.1, until - time.monotonic())))
+        while True:
+            try:
+                line = answer.readline()
+            except socket.timeout:  # noqa: UP041 - Python 3.9 has not yet made the two one
+                return  # nothing happened, or nobody is there any more: the next watch tells
+            if not line:
+                return
+            event = json.loads(line)
+            if not isinstance(event, dict) or "type" not in event or "object" not in event:
+                raise ValueError(f"no event: {line.decode('utf-8', 'replace').strip()[:200]}")
+            if event["type"] == "ERROR":
+                raise ValueError(message(json.dumps(event["object"]).encode()))
+            yield event
+
+
+def message(answer: bytes) -> str:
+    """Why the API refused: its Status' message, or what it said instead."""
+    try:
+        return str(json.loads(answer)["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.decode("utf-8", "replace").strip()[:200]
 
 
 def pod(name: str, scheduled: bool) -> dict[str, Any]:
@@ -186,7 +215,7 @@ def create_one(api: Api, name: str, limit: float) -> None:
             return
         pause()
     told = ""
-    for state in api.watch(PODS, name, until):
+    for state, _ in api.watch(PODS, name, until):
         node, phase = state["spec"].get("nodeName", ""), state["status"].get("phase", "")
         event = "running" if phase == "Running" else "scheduled" if node else ""
         if event and event != told:
@@ -197,15 +226,16 @@ def create_one(api: Api, name: str, limit: float) -> None:
 
 
 def follow_lease(api: Api, name: str, lifetime: float) -> None:
-    """Say who holds a lease, at first and whenever that changes; ends at a renewal that nobody would hear of."""
-    holder = ""
-    for state in api.watch(LEASES, name, time.monotonic() + lifetime):
-        if unread():
-            return
+    """Say who holds a lease, at first and whenever that changes; and each time that the same one is seen again.
+
+    What was not said for a while was not seen: a lease that nobody renews is looked at every SILENCE seconds.
+    """
+    holder = None
+    for state, found in api.watch(LEASES, name, time.monotonic() + lifetime):
         now = state["spec"].get("holderIdentity") or ""
-        if now != holder:
-            holder = now
-            emit(kind="lease", lease=name, holder=holder)
+        kind = "lease" if now != holder else "lease-seen"
+        holder = now
+        emit(kind=kind, lease=name, holder=holder, found=found)
 
 
 def clean(api: Api) -> None:

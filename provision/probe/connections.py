@@ -168,8 +168,7 @@ class Probe:
                 continue
             self.expire(now)
             limit = min([due, *(a.deadline for a in list(self.open)[:1])])
-            for key, _ in self.selector.select(max(0.0, limit - time.monotonic())):
-                self.resume(key.data)
+            self.hear(max(0.0, limit - time.monotonic()))
 
     def begin(self, late: float) -> None:
         """Start one more connection."""
@@ -177,6 +176,11 @@ class Probe:
         attempt.steps = exchange(self.address, self.context, self.request, attempt)
         self.open.append(attempt)
         self.resume(attempt)
+
+    def hear(self, seconds: float) -> None:
+        """Wait for at most so long, and let those go on that can."""
+        for key, _ in self.selector.select(seconds):
+            self.resume(key.data)
 
     def resume(self, attempt: Attempt) -> None:
         """Let a connection go on as far as it can."""
@@ -213,6 +217,8 @@ class Probe:
 
     def expire(self, now: float) -> None:
         """Give up the connections whose time is over (the deque is in order of their deadlines)."""
+        if self.open and self.open[0].deadline <= now:
+            self.hear(0.0)  # what came while this machine itself stood still did come
         while self.open and self.open[0].deadline <= now:
             attempt = self.open[0]
             self.forget(attempt)

@@ -13,7 +13,7 @@ from listening import Deaf
 from lab.bench import failover
 from lab.bench.failover import FailoverBench, borrowed
 from lab.definition import Definition, DefinitionError, load, parse
-from lab.errors import LabError
+from lab.errors import LabError, UsageError
 from lab.faults.ledger import still_open
 from lab.identity import Identity
 from lab.interrupts import Open, waiting
@@ -173,3 +173,13 @@ def test_an_emulated_lab_is_measured_at_its_own_pace(
     rows = list(FailoverBench(lab, [HA], Timeline(Deaf()), lambda line: None).run(1))
     assert [row.fault for row in rows] == ["haproxy-stop", "haproxy-kill", "haproxy-crash"]
     assert set(rates) == {5.0}
+
+
+def test_settings_that_verify_cannot_measure_change_nothing(lab: Any, applied: list[Topology]) -> None:
+    detection = ARTICLE.keepalived.detection.model_copy(update={"interval": 3600, "timeout": 60})
+    slow = ARTICLE.model_copy(
+        update={"keepalived": ARTICLE.keepalived.model_copy(update={"detection": detection}), "name": "slow"}
+    )
+    with pytest.raises(UsageError, match="haproxy-stop, haproxy-kill, haproxy-crash may take"):
+        list(FailoverBench(lab, [ARTICLE, slow], Timeline(Deaf()), lambda line: None).run(1))
+    assert applied == []

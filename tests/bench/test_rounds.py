@@ -63,6 +63,19 @@ def at(number: int, error: BaseException) -> Up:
     return up
 
 
+@pytest.mark.parametrize("rounds", [-1, 0, 1001, 10**20])
+def test_rounds_that_nobody_waits_for_are_wrong_usage(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(*_: object) -> None:
+        raise AssertionError("it was begun")
+
+    for bench in ("_up", "_failover"):
+        monkeypatch.setattr(command, bench, measured)
+    for what in ("up", "failover"):
+        with pytest.raises(UsageError, match=rf"--rounds {rounds}: out of range") as caught:
+            command.run(what, rounds, "", "", "", [])
+        assert "1 to 1000" in caught.value.hint
+
+
 def test_every_round_begins_with_no_lab_and_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labs = Labs(tmp_path, lambda number: None, monkeypatch)
     found = list(labs.bench.run(3))

@@ -48,6 +48,7 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
     monkeypatch.setattr("lab.operations.changing.open_lab", lambda *_: lab)
     monkeypatch.setattr(verify, "view", lambda _: None)
+    monkeypatch.setattr(verify, "refuse_endless", lambda *_: None)
     monkeypatch.setattr(snapshots, "snapshots", lambda _: keeper)
     monkeypatch.setattr(snapshots, "heal_open", fails)
     monkeypatch.setattr(snapshots, "heal_machines", fails)

@@ -18,8 +18,10 @@ from lab.definition import parse
 from lab.errors import LabError, UsageError
 from lab.identity import Identity
 from lab.plan.site import ContainerSite
+from lab.providers.entered import entered
 from lab.state import State
 from lab.topology import derive
+from lab.waiting import wait_for
 
 PREFIX = ("nsenter", "--net=/run/netns/lab-ha")
 
@@ -102,6 +104,17 @@ def test_vagrant_and_kubectl_find_this_lab(became: Became, command: Callable[...
     assert became.env["KUBECONFIG"] == str(tmp_path / ".lab/ha/kubeconfig")
     assert became.env["VAGRANT_CWD"] == str(tmp_path / ".lab/ha")
     assert became.env["PATH"].startswith("/cache/payload/bin:")
+
+
+@pytest.mark.parametrize("command", [handover.enter, handover.kubectl])
+def test_who_destroys_the_lab_is_told_of_it(became: Became, command: Callable[..., None]) -> None:
+    command("", "", ["logs", "-f", "a-pod"])
+    with subprocess.Popen(["sleep", "60"], env=became.env, stdin=subprocess.DEVNULL) as asleep:
+        try:
+            told = [f"sleep of ./inv {command.__name__} (process {asleep.pid})"]
+            wait_for("its mark", lambda: entered([asleep.pid]), lambda found: found == told, seconds=5)
+        finally:
+            asleep.kill()
 
 
 def test_before_there_is_a_cluster_kubectl_says_so(became: Became, tmp_path: Path) -> None:

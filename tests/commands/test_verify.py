@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,8 @@ from xml.etree import ElementTree
 import pytest
 
 from lab.commands import verify
-from lab.definition import load
-from lab.errors import ExitStatus
+from lab.definition import load, parse
+from lab.errors import ExitStatus, UsageError
 from lab.identity import Identity
 from lab.operations import verification
 from lab.plan.site import ContainerSite
@@ -87,3 +88,31 @@ def test_an_interrupted_bench_is_named(state: State, capsys: pytest.CaptureFixtu
     assert ended.value.code == ExitStatus.UNKNOWN
     said = " ".join(capsys.readouterr().out.split())
     assert "an interrupted bench left the load balancer of article: haproxy, keepalived not applied on master2" in said
+
+
+SLOW = """
+nodes: [{name: m1, role: master}, {name: m2, role: master}, {name: w, role: worker}]
+haproxy: {check: {inter: 86400, fall: 100}}
+"""
+
+
+def test_a_case_that_would_outlast_its_probes_is_refused_by_name_before_it_begins(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = verify.alone_with
+
+    @contextmanager
+    def slow(*given: Any) -> Iterator[Any]:
+        with opened(*given) as lab:
+            monkeypatch.setattr(lab, "topology", derive(parse(SLOW), ""))
+            yield lab
+
+    monkeypatch.setattr(verify, "alone_with", slow)
+    with pytest.raises(UsageError, match=r"power-cut may take .* probes end after 900 s") as refused:
+        verify.run("ha", "", ["haproxy-stop", "power-cut"])
+    assert int(refused.value.status) == 64
+    assert "haproxy-stop" in str(refused.value) and "pause" not in str(refused.value).partition("--case")[2]
+    assert not state.runs.exists()
+    with pytest.raises(SystemExit) as ended:
+        verify.run("ha", "", ["haproxy-stop"])
+    assert ended.value.code == ExitStatus.UNKNOWN, "what can be measured is not refused"

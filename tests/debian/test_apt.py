@@ -9,7 +9,7 @@ import needs
 import pytest
 from serving import mirror
 
-from lab.command import CommandError
+from lab.command import CommandError, run
 from lab.debian.apt import Client, acquire_options
 from lab.debian.sources import Source, derived, keyring, recorded_origins
 
@@ -22,6 +22,10 @@ def test_only_the_ways_to_reach_mirrors_are_taken_from_apt_conf() -> None:
             'Acquire::http::Proxy "http://proxy.test:3142";',
             'Acquire::https::Verify-Peer "false";',
             'Acquire::Check-Valid-Until "false";',
+            'Acquire::Check-Date "false";',
+            'Acquire::gpgv::Options:: "--ignore-time-conflict";',
+            'Acquire::GPGV::Options:: "--weak-digest=x";',
+            'Acquire::sqv::Options:: "x";',
             'Acquire::AllowInsecureRepositories "true";',
             'Acquire::AllowWeakRepositories "true";',
             'Acquire::AllowDowngradeToInsecureRepositories "true";',
@@ -64,18 +68,47 @@ def test_what_is_derived_counts_only_with_debians_signature(allowed: str, tmp_pa
             client.fetch_source("kubernetes", "1.20.2-1", tmp_path)
 
 
+@pytest.fixture
+def lax(tmp_path: Path) -> str:
+    """What leads apt to a host's own files that let everything pass. It reads them after the private configuration."""
+    parts = tmp_path / "host" / "apt.conf.d"
+    parts.mkdir(parents=True)
+    text = 'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
+    (parts / "99lax").write_text(text)
+    (tmp_path / "host" / "apt.conf").write_text(text)
+    return f'Dir::Etc::Parts "{parts}";\nDir::Etc::Main "{tmp_path}/host/apt.conf";\n'
+
+
 @needs.apt
-def test_what_the_host_lets_pass_without_a_signature_is_not_taken_here(tmp_path: Path) -> None:
-    """The host's own settings are read before those of the private configuration."""
+@pytest.mark.parametrize("kind", ["deb", "deb-src"])
+def test_what_the_host_lets_pass_without_a_signature_is_not_taken_here(kind: str, lax: str, tmp_path: Path) -> None:
     with mirror() as source:
         unsigned = Source({name: value for name, value in source.fields.items() if name != "trusted"})
-        client = Client(tmp_path, [unsigned], "deb-src", ignore)
-        own = (tmp_path / "apt.conf").read_text()
-        lax = 'Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n'
-        (tmp_path / "apt.conf").write_text(lax + own)
+        client = Client(tmp_path / "apt", [unsigned], kind, ignore)
+        own = tmp_path / "apt" / "apt.conf"
+        own.write_text(lax + own.read_text())
         assert "is not signed" in client.update().stderr
-        with pytest.raises(CommandError, match=r"authenticated|deb-src"):
-            client.fetch_source("kubernetes", "1.20.2-1", tmp_path)
+        with pytest.raises(CommandError, match=r"authenticated|deb-src|[Uu]nable to locate"):
+            if kind == "deb":
+                client.fetch_package("vagrant-lxc", tmp_path)
+            else:
+                client.fetch_source("kubernetes", "1.20.2-1", tmp_path)
+        assert not list(tmp_path.glob("*.d*"))
+
+
+@needs.apt
+def test_the_hosts_own_files_are_read_for_its_ways_to_its_mirrors_alone(
+    lax: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "host" / "apt.conf.d" / "50proxy").write_text('Acquire::http::Proxy "http://proxy.test:3142";\n')
+    (tmp_path / "own").write_text(lax)
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "own"))
+    client = Client(tmp_path / "apt", [], "deb", ignore)
+    monkeypatch.setenv("APT_CONFIG", str(client.folder / "apt.conf"))
+    told = run(["apt-config", "dump"]).stdout.splitlines()
+    assert 'Acquire::http::Proxy "http://proxy.test:3142";' in told
+    assert 'Acquire::AllowInsecureRepositories "false";' in told
+    assert 'APT::Get::AllowUnauthenticated "false";' in told
 
 
 def release(file: Path, origin: str) -> None:

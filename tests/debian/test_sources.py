@@ -10,7 +10,38 @@ from pathlib import Path
 
 import pytest
 
-from lab.debian.sources import AptError, Source, configured, deb822, one_line, stanzas
+from lab.debian.sources import AptError, Source, configured, deb822, one_line, read, stanzas
+
+DEBIAN = "deb http://m.test/debian bookworm main\n"
+
+
+@pytest.mark.parametrize("name", ["sources.list", "sources.list.d/debian.list"])
+def test_a_comment_in_another_encoding_hides_no_source(name: str, tmp_path: Path) -> None:
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / name).write_bytes(b"# caf\xe9\n" + DEBIAN.encode())
+    (tmp_path / "sources.list.d/x.sources").write_bytes(b"# caf\xe9\nTypes: deb\n")
+    assert [source.addresses for source in read(tmp_path)] == [[], ["http://m.test/debian"]]
+
+
+@pytest.mark.parametrize("name", ["x.sources", "x.list"])
+def test_what_lies_there_and_is_no_file_is_no_source(name: str, tmp_path: Path) -> None:
+    """apt itself leaves out a folder and a link to nothing."""
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list").write_text(DEBIAN)
+    (tmp_path / "sources.list.d" / name).symlink_to("/nonexistent")
+    (tmp_path / "sources.list.d" / f"folder-{name}").mkdir()
+    assert [source.addresses for source in read(tmp_path)] == [["http://m.test/debian"]]
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (tmp_path / "sources.list").write_text(DEBIAN)
+    monkeypatch.setattr(Path, "read_text", denied)
+    with pytest.raises(AptError, match=rf"{tmp_path}/sources.list cannot be read: Permission denied"):
+        read(tmp_path)
+
 
 DEB822 = """\
 # a comment
@@ -311,6 +342,14 @@ class TestOnDebian12:
             "http://m.test/debian": "bookworm bookworm-updates",
             "http://c.test/security": "bookworm-security",
         }
+
+    def test_who_asks_for_trust_without_a_key_is_no_debian_beside_debian(self, tmp_path: Path) -> None:
+        """Debian's archive needs none: apt has its keys. (apt has not asked this one yet, so nothing else tells.)"""
+        for option in ("trusted=yes", "allow-insecure=yes", "allow-weak=yes"):
+            vendor = f"deb [{option}] https://y.test/apt bookworm main\n"
+            files = {"sources.list": vendor, "sources.list.d/d.list": "deb http://c.test/debian bookworm main\n"}
+            (folder := tmp_path / option).mkdir()
+            assert suites(found(folder, files, known={})) == {"http://c.test/debian": "bookworm"}
 
     def test_apt_need_not_be_asked_where_debians_keys_are_named(self, tmp_path: Path) -> None:
         def asked() -> Mapping[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.nodes import Node
 from yamltext import dump
 
-from lab.definition import DefinitionError, Problem, Severity, check, load, parse
+from lab.definition import DefinitionError, Problem, Severity, check, load, parse, written
+from lab.definition.load import LARGEST
+from lab.definition.source import MOST
+from lab.project import definition_file
 
 REMOVE = object()
 
@@ -123,6 +127,55 @@ def test_a_file_that_cannot_be_read_is_a_wrong_definition(tmp_path: Path) -> Non
     for path, said in ((tmp_path / "none.yaml", "no such file"), (tmp_path, "directory"), (binary, "no UTF-8")):
         with pytest.raises(DefinitionError, match=said):
             load(path)
+
+
+def test_half_a_character_is_said_with_its_line() -> None:
+    with pytest.raises(DefinitionError) as caught:
+        parse('name: ha\nnodes:\n- role: master\n  name: "\\ud800"\n', "my.yaml")
+    assert "nodes[0].name (line 4): " in str(caught.value)
+
+
+def test_no_more_than_a_definition_is_read(tmp_path: Path) -> None:
+    """Of a device it is not known beforehand how much there is."""
+    large = tmp_path / "large.yaml"
+    large.write_text("#" * (LARGEST + 1))
+    for path in (Path("/dev/zero"), large):
+        with pytest.raises(DefinitionError, match="larger than a megabyte"):
+            load(path)
+    large.write_text("# \r\n" + dump(GOOD).replace("\n", "\r\n"))
+    assert load(large).name == "ha"
+    assert "\r" not in written(large)
+
+
+def test_a_path_that_leads_to_no_file_is_a_wrong_definition(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path, said in ((str(tmp_path / "loop"), "symbolic links"), ("x" * 5000, "name too long")):
+        with pytest.raises(DefinitionError, match=said):
+            load(definition_file(path))
+
+
+LEVELS = "abcdefghij"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{name}: &{name} [{', '.join([f'*{of}'] * 9)}]\n" for of, name in pairwise(LEVELS)),
+        "a: &a {x: 1, y: 2, z: 3}\n"
+        + "".join(f"{name}: &{name} {{x: *{of}, y: *{of}, z: *{of}}}\n" for of, name in pairwise(LEVELS)),
+        f"a: [{', '.join('x' * MOST)}]\n",
+    ],
+)
+def test_aliases_that_come_to_more_than_anybody_writes_are_refused_at_once(text: str) -> None:
+    with pytest.raises(DefinitionError, match=rf"more than {MOST} values") as caught:
+        parse(text)
+    assert "alias" in str(caught.value)
+
+
+def test_an_alias_is_good_for_what_nodes_have_in_common() -> None:
+    text = "nodes:\n- &a {name: a, role: master, cpus: 4}\n- {<<: *a, name: b}\n- {<<: *a, name: c}\n"
+    assert [node.cpus for node in parse(text).nodes] == [4, 4, 4]
 
 
 @pytest.mark.parametrize("section", ["network", "machine", "keepalived", "haproxy", "kubernetes", "libvirt"])

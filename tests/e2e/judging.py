@@ -66,3 +66,20 @@ def all_well(lab: Shared, folder: Path) -> None:
     assert names(status, "nodes") == NODES
     assert readiness(lab.inv) == dict.fromkeys(NODES, "True")
     assert answers(lab.inv, folder) == "ok"
+
+
+def lets_in_who_has_the_labs_own_key_alone(lab: Inv, node: str) -> None:
+    """Refused is Vagrant's key, which all the world has: pods and, on a system's daemon, users reach the sshd."""
+    own, known = lab.state / "ssh_key", lab.state / "vagrant" / "insecure_private_key"
+    assert own.stat().st_mode & 0o777 == 0o600
+    told = (lab.state / "ssh_config").read_text()
+    assert str(own) in told and known.is_file()
+    file = lab.state / "ssh_config.well-known"
+    file.write_text(told.replace(str(own), str(known)))
+    ssh = ("enter", "ssh", "-o", "ControlPath=none", "-F")
+    try:
+        refused = lab(*ssh, str(file), node, "true", status=255, seconds=120)
+        assert "Permission denied (publickey" in refused.err
+        lab(*ssh, str(lab.state / "ssh_config"), node, "true", seconds=120)
+    finally:
+        file.unlink()

@@ -12,8 +12,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lab.command import run
-from lab.debian.apt import acquire_options
+from lab.debian.apt import own_acquire_options
 from lab.debian.sources import Source, configured, stanzas
 
 #: Variables that say by what way, and trusting whom, programs reach the network: proxies, certificates, pip's settings.
@@ -42,7 +41,7 @@ def _suites(names: str, suite: str) -> str:
 
 def apt_options() -> list[str]:
     """This machine's own ways to its mirrors, as lines of an apt.conf."""
-    return acquire_options(run(["apt-config", "dump"]).check().stdout)
+    return own_acquire_options()
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judging import lets_in_who_has_the_labs_own_key_alone
 from labs import made
 from running import FOLDER, Inv, healthy, names, until
 
@@ -76,7 +77,7 @@ def test_the_default_definition_comes_up_and_survives_a_power_cut(virtual_machin
         machines = ["master1", "master2", "master3", "worker1"]
         assert (status["provider"], names(status, "machines")) == ("libvirt", machines)
         held_by(lab, "master1")
-        _nobody_gets_in_with_the_key_that_all_the_world_has(lab, "worker1")
+        lets_in_who_has_the_labs_own_key_alone(lab, "worker1")
         lab("power", "off", "master1")
         held_by(lab, "master2")
         assert answers(lab) in ("master2", "master3"), "the dead machine's answerer is out"
@@ -86,23 +87,6 @@ def test_the_default_definition_comes_up_and_survives_a_power_cut(virtual_machin
         again = lab("up", "--until", "loadbalancer", seconds=120)
         assert "nothing had to change" in again.out
         assert lab("destroy").seconds <= 30
-
-
-def _nobody_gets_in_with_the_key_that_all_the_world_has(lab: Inv, node: str) -> None:
-    """On a system's daemon every user of the host could; the way in is the same on all daemons."""
-    own, known = lab.state / "ssh_key", lab.state / "vagrant" / "insecure_private_key"
-    assert own.stat().st_mode & 0o777 == 0o600
-    told = (lab.state / "ssh_config").read_text()
-    assert str(own) in told and known.is_file()
-    file = lab.state / "ssh_config.well-known"
-    file.write_text(told.replace(str(own), str(known)))
-    ssh = ("enter", "ssh", "-o", "ControlPath=none", "-F")
-    try:
-        refused = lab(*ssh, str(file), node, "true", status=255, seconds=120)
-        assert "Permission denied (publickey" in refused.err
-        lab(*ssh, str(lab.state / "ssh_config"), node, "true", seconds=120)
-    finally:
-        file.unlink()
 
 
 @pytest.mark.long

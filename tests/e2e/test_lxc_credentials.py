@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from credentials import GIVEN_AWAY, Watcher, given_away, readable_by_all, readable_on, secrets_of, texts
-from judging import NODES, TOPOLOGY, Shared
+from judging import NODES, TOPOLOGY, Shared, lets_in_who_has_the_labs_own_key_alone
 from running import FOLDER
 
 from lab.cache import Cache
@@ -53,8 +53,12 @@ class TestSecrets:
         errors = [name for name in files if name.endswith(".error") and name.split("/")[0] in masters]
         assert errors == [], "a master can answer every question"
 
+    @pytest.mark.parametrize("node", NODES)
+    def test_nobody_gets_in_with_the_key_that_all_the_world_has(self, lab: Shared, node: str) -> None:
+        lets_in_who_has_the_labs_own_key_alone(lab.inv, node)
+
     def test_only_its_owner_can_read_what_has_keys(self, lab: Shared, archive: Path) -> None:
-        for file in (lab.inv.state / "kubeconfig", archive):
+        for file in (lab.inv.state / "kubeconfig", lab.inv.state / "ssh_key", archive):
             assert file.stat().st_mode & 0o777 == 0o600, file
 
     def test_no_secret_is_where_it_must_not_be(self, lab: Shared, archive: Path) -> None:
@@ -74,8 +78,9 @@ class TestSecrets:
             if secrets.within(words) or given_away(words)
         ]
         for name, content in texts(lab.inv.state).items():
-            if name == str(lab.inv.state / "kubeconfig") or "/insecure_private_key" in name:
-                continue  # the one is meant to be there; the other is Vagrant's, and known to the whole world
+            kept = [str(lab.inv.state / file) for file in ("kubeconfig", "ssh_key")]
+            if name in kept or "/insecure_private_key" in name:
+                continue  # these are meant to be there; the other is Vagrant's, and known to the whole world
             found += [f"{name}: {what}" for what in [*secrets.within(content), *given_away(content)]]
         for done in (lab.up, verified, shown):
             said = f"{done.out}{done.err}".encode()

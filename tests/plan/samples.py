@@ -30,7 +30,9 @@ def site(provider: str = "lxc", name: str = "ha") -> Site:
     """A site whose paths and names are nobody's."""
     identity = Identity(name, Path("/home/somebody/halab"))
     if provider == "lxc":
-        return ContainerSite(identity, Box("halab/lxc", "1"), Path("/cache/rootfs"), Path("/cache/payload"))
+        return ContainerSite(
+            identity, Box("halab/lxc", "1"), Path("/cache/rootfs"), Path("/cache/payload"), ssh_key="ssh-rsa AAAA"
+        )
     return VirtualSite(identity, "kvm", box=Box("halab/libvirt", "1"), payload=Path("/cache/payload"))
 
 

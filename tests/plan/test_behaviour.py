@@ -214,6 +214,51 @@ def test_each_script_sees_what_its_name_says(test: str, hung: str, tmp_path: Pat
     assert done.stdout.splitlines() == ["before: not alive", f"running: {running}", f"hung: {hung}"], done.stderr
 
 
+def test_an_apiserver_is_asked_for_past_all_clients_that_wait(tmp_path: Path) -> None:
+    """A haproxy that has as many clients as it may is well; with no apiserver left it is not, whoever waits."""
+    needs.programs("haproxy", "openssl", "curl", "python3")
+    text = (
+        "nodes: [{name: m1, role: master}, {name: w1, role: worker}]\n"
+        "keepalived: {detection: {how: script, weight: 20, test: apiserver}}\n"
+        "haproxy: {check: {path: /healthz}}\n"
+    )
+    put(parse(text), "m1", tmp_path)
+    config = (tmp_path / "haproxy.cfg").read_text()
+    assert "    maxconn 4000\n" in config
+    (tmp_path / "haproxy.cfg").write_text(config.replace("    maxconn 4000\n", "    maxconn 20\n"))
+    answerer = (tmp_path / "answerer.py").read_text()
+    assert "\nSECONDS = 5\n" in answerer
+    (tmp_path / "answerer.py").write_text(answerer.replace("\nSECONDS = 5\n", "\nSECONDS = 60\n"))  # clients stay
+    script = (
+        WAIT
+        + """
+    cd "$1"
+    mkdir -p /run/lib/halab/answerer /run/lib/haproxy; mount --bind /run/lib /var/lib
+    ip address add 10.21.0.11/32 dev lo
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj /CN=m1 \
+      -keyout /var/lib/halab/answerer/tls.key -out /var/lib/halab/answerer/tls.crt 2> /dev/null
+    python3 answerer.py &
+    until_true listens 6443
+    haproxy -D -f haproxy.cfg -p /run/haproxy.pid 2> /dev/null
+    until_true ./haproxy-check
+    for _ in $(seq 20); do exec {held}<> /dev/tcp/127.0.0.1/16443; done
+    waits() {
+      local status=0
+      curl --silent --insecure --max-time 1 --output answer https://127.0.0.1:16443/healthz || status=$?
+      [ "$status" = 28 ]
+    }
+    until_true waits; echo 'client waits'
+    for _ in 1 2 3; do if ./haproxy-check; then echo alive; else echo 'not alive'; fi; done
+    kill %1
+    fails() { ! ./haproxy-check; }
+    until_true fails; echo 'no apiserver: not alive'
+    """
+    )
+    done = in_namespace(script, str(tmp_path))
+    expected = ["client waits", "alive", "alive", "alive", "no apiserver: not alive"]
+    assert done.stdout.splitlines() == expected, done.stderr
+
+
 def test_the_answerer_answers_through_haproxy_and_haproxy_leaves_out_who_does_not(master1: Path) -> None:
     needs.programs("haproxy", "openssl", "curl", "python3")
     make_certificate = next(

@@ -113,6 +113,14 @@ def test_a_crash_moves_it_and_takes_it_back_with_fast_ones() -> None:
     assert got.back is not None
 
 
+def test_the_reason_of_a_crash_says_what_the_vip_does() -> None:
+    there_and_back = "the VIP moves and comes back: a client may lose connections both times"
+    assert promise(made(), CRASH).reason == there_and_back
+    there = promise(made(preempt="false"), CRASH)
+    assert (there.moves, there.back) == (True, None)
+    assert there.reason == "the VIP moves, and nobody takes it back: a client may lose connections once"
+
+
 def test_a_check_that_needs_one_failure_may_see_a_crash() -> None:
     detection = "{how: script, interval: 1, timeout: 1, fall: 1, weight: 0}"
     assert promise(made(detection=detection), CRASH).moves is None

@@ -197,6 +197,7 @@ def by_vagrant(data: Data, provider: str) -> bool:
     with TemporaryDirectory() as folder:
         payload = Path(folder) / "payload"
         payload.mkdir()  # the plugin for virtual machines wants a folder that is handed to them to exist
+        (Path(folder) / "ssh_key").touch()  # and Vagrant the key
         write(render(topology, replace(site(provider), payload=str(payload))), Path(folder))
         assert vagrant(Path(folder), provider) == ""
     return True

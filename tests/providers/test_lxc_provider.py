@@ -79,6 +79,7 @@ def test_a_machine_lives_from_a_cache_with_any_name(provider: LxcProvider, tmp_p
     cache = tmp_path / """mein 'Cäche' $HOME `id` #{1} * 100% ;&<c>|()! @@=~"""
     (cache / "payload").mkdir(parents=True)
     (cache / "payload" / "kubeadm").touch()
+    (cache / "authorized_keys").write_text("ssh-rsa AAAA\n")
     hook = cache / "lxc-seed"
     hook.write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/given\n')
     hook.chmod(0o755)
@@ -89,12 +90,17 @@ def test_a_machine_lives_from_a_cache_with_any_name(provider: LxcProvider, tmp_p
     config = folder / "config"
     told = config.read_text().replace(f"dir:{folder}/rootfs", f"overlay:{cache}/rootfs:{folder}/delta")
     told += f"lxc.mount.entry = {quoting.fstab(str(cache / 'payload'))} opt/payload none ro,bind,create=dir 0 0\n"
+    keys = "home/vagrant/.ssh/authorized_keys"
+    told += f"lxc.mount.entry = {quoting.fstab(str(cache / 'authorized_keys'))} {keys} none ro,bind,create=file 0 0\n"
     config.write_text(f"{told}lxc.hook.pre-start={quoting.shell([str(hook), str(cache / 'seed')])}\n")
     provider.start("m1")
     await_state(provider, "m1", MachineState.RUNNING)
     assert (tmp_path / "given").read_text() == str(cache / "seed")
     pid = provider._lxc("info", "--name", provider.identity.machine("m1"), "--pid", "--no-humanize").check().stdout
-    assert Path(f"/proc/{pid.strip()}/root/opt/payload/kubeadm").exists()
+    root = Path(f"/proc/{pid.strip()}/root")
+    assert (root / "opt/payload/kubeadm").exists()
+    assert (root / keys).read_text() == "ssh-rsa AAAA\n"
+    assert run(["nsenter", "--target", pid.strip(), "--mount", "sh", "-c", f"echo x >> /{keys}"]).status != 0
     assert mounted_by(cache / "payload"), "and whoever would build it anew is told"
 
 

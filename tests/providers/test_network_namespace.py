@@ -153,7 +153,7 @@ def test_what_people_have_entered_is_told_as_they_know_it(network: NetworkNamesp
             (told,) = network.entered()
             assert told == f"sh of ./inv enter (process {person.pid}, {os.ttyname(end)})"
             network.end(network.pids())
-            assert network.entered() == []
+            wait_for("the end of all", network.entered, lambda found: found == [], seconds=5)
         finally:
             person.kill()
             other.kill()

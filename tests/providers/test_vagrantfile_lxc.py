@@ -40,8 +40,11 @@ def validated(text: str, folder: Path, spoil: tuple[str, str] = ("", "")) -> sub
         rootfs=Path("/cache/rootfs"),
         payload=Path("/cache/payload"),
         seed=Seed(Path("/cache/lxc-seed"), Path("/cache/seed")),
+        ssh_key="ssh-rsa AAAA",
     )
     write(render(derive(parse(text), driver=""), site), folder)
+    (folder / ".lab/ha").mkdir(parents=True)
+    (folder / "ssh_key").touch()  # it wants the key to exist, too
     file = folder / "Vagrantfile"
     assert spoil[0] in file.read_text()
     file.write_text(file.read_text().replace(*spoil) if spoil[0] else file.read_text())

@@ -37,14 +37,14 @@ def base(name: str) -> dict[str, Any]:
 
 
 def lines(scenario: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a scenario's history, in the order of arrival."""
+    """The lines of a scenario's history: its header, then the others in the order of arrival."""
     made = [*_made(scenario)]
     for record in made:
         record.setdefault("r", record["t"] + 0.002)
         record["t"] += ZERO
         record["r"] += ZERO
         record["case"], record["round"] = scenario["case"], 0
-    return sorted(made, key=lambda record: float(record["r"]))
+    return sorted(made, key=lambda record: (record["kind"] != "header", float(record["r"])))
 
 
 def older(line: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _made(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _fault(fault: dict[str, Any]) -> Iterator[dict[str, Any]]:
     about = {"kind": "fault", "id": "f", "silences": fault.get("silences", False)}
     about["fault"] = {"kind": fault["name"], "targets": [fault["node"]], "parameters": {}}
-    yield {"t": fault["moment"] - 0.02, "source": "lab", "event": "begin", **about}
+    yield {"t": fault.get("begin", fault["moment"] - 0.02), "source": "lab", "event": "begin", **about}
     machine = "lab" if about["silences"] else fault["node"]
     yield {"t": fault["moment"], "source": machine, "event": "begun", **about}
     for event in ("heal", "healed"):
@@ -112,7 +112,8 @@ def _connections(scenario: dict[str, Any], until: float) -> Iterator[dict[str, A
             if start <= at < end:
                 outcome, latency = what, took
         start = next((end for begin, end in scenario.get("stalls", []) if begin <= at < end), at)
-        times = {"t": start, "latency": latency, "late": start - at, "r": start + latency}
+        late = start - at + scenario.get("behind", 0.0)
+        times = {"t": start, "latency": latency, "late": late, "r": start + latency}
         yield {"source": "worker1", "kind": "probe", "outcome": outcome, **times}
 
 
@@ -147,8 +148,15 @@ def _cluster(scenario: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"t": scenario["asked"], "source": "lab", "kind": "pod-asked", "pod": "p"}
     for event, at, *node in scenario.get("pods", []):
         yield {"t": at, "source": "master3", "kind": "pod", "pod": "p", "event": event, "node": (node or [""])[0]}
-    for at, holder in scenario.get("leases", []):
-        yield {"t": at, "source": "master1", "kind": "lease", "lease": "kube-scheduler", "holder": holder}
+    for at, holder, *found in scenario.get("leases", []):
+        told = {"kind": "lease", "lease": "kube-scheduler", "holder": holder}
+        found = {"found": (found or [False])[0]} if "looks" in scenario else {}
+        yield {"t": at, "source": "master1", **told, **found}
+    for at, holder in scenario.get("looks", []):
+        told = {"kind": "lease-seen", "lease": "kube-scheduler", "holder": holder, "found": True}
+        yield {"t": at, "source": "master1", **told}
+    for at, what in scenario.get("trouble", []):
+        yield {"t": at, "source": "master1", "kind": "trouble", "what": what}
     if "burst" in scenario:
         yield {"t": 2.0, "source": "lab", "kind": "burst", "count": scenario["burst"]}
     for number in range(scenario.get("requests", 0)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 import subprocess
@@ -201,6 +202,22 @@ def test_an_answer_that_comes_late_is_recorded_with_its_time(certificate: Path) 
         server.stop()
     assert {connection.outcome for connection in found} == {"ok"}
     assert all(connection.latency > 0.3 for connection in found)
+
+
+def test_answers_that_came_while_the_client_stood_still_did_come(certificate: Path) -> None:
+    server = Server(certificate, delay=0.3)
+    probe = Probe(server.port)
+    try:
+        probe.wait(30)
+        probe.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.3)  # its own clock goes on: this is how long it stands still
+        probe.process.send_signal(signal.SIGCONT)
+        probe.wait(len(probe.connections()) + 30)
+    finally:
+        probe.stop()
+        server.stop()
+    silent = [c for c in probe.connections() if c.outcome.startswith("timeout")]
+    assert len(silent) <= 2, "fifteen had asked; one or two may have been shaking hands"
 
 
 def test_no_tls_behind_the_port() -> None:

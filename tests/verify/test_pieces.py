@@ -131,6 +131,7 @@ def test_outages_hold_all_failures_and_between_two_of_them_all_was_well(given: l
     assert [c for one in found for c in one.failed] == [c for c in made if c.outcome != "ok"]
     for one in found:
         assert one.start == one.failed[0].start and one.end >= one.failed[-1].start
+        assert 0.0 <= one.least <= one.seconds <= one.most
         after = made[made.index(one.failed[-1]) + 1 :]
         assert not any(c.outcome != "ok" for c in after if one.over and c.start < one.end + outage.CLEAN)
     for one, other in itertools.pairwise(found):
@@ -158,6 +159,14 @@ def test_an_outage_ends_with_a_second_of_successes() -> None:
     assert lasting((2.0, 2.1), (3.1, 3.12)) == [(2.0, 2.1, True), (3.1, 3.12, True)]
     assert lasting((9.5, 9.6)) == [(9.5, 9.6, False)]
     assert lasting((9.5, 11.0)) == [(9.5, 9.98, False)]
+
+
+def test_what_a_client_that_stood_still_saw_of_an_outage_is_the_least_of_it() -> None:
+    due = [n / 50 for n in range(250) if not 0.5 <= n / 50 < 1.5]
+    (seen,) = outage.outages([Connection(at, 0.01, 0.0, "refused" if 0.3 <= at < 0.6 else "ok") for at in due])
+    assert (round(seen.least, 3), round(seen.seconds, 3), round(seen.most, 3)) == (0.2, 1.2, 1.2)
+    (seen,) = outage.outages([Connection(at, 0.01, 0.0, "refused" if 0.6 <= at < 1.9 else "ok") for at in due])
+    assert (round(seen.least, 3), round(seen.seconds, 3), round(seen.most, 3)) == (0.4, 0.4, 1.4)
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.floats(0, 1), st.floats(0, 1)), max_size=40))

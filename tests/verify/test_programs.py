@@ -193,6 +193,9 @@ class Cluster(BaseHTTPRequestHandler):
     asked: ClassVar[list[tuple[str, str, str]]]
     failures: ClassVar[list[int]]
     events: ClassVar[dict[str, list[dict[str, Any]]]]
+    refusals: ClassVar[list[tuple[int, bytes]]]
+    together: ClassVar[int] = 1
+    ended: ClassVar[threading.Event]
     lock = threading.Lock()
 
     def answer(self, status: int, body: bytes) -> None:
@@ -221,14 +224,23 @@ class Cluster(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.note()
+        with self.lock:
+            refusal = self.refusals.pop(0) if self.refusals else None
+        if refusal:
+            self.answer(*refusal)
+            return
         self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         resource = self.path.partition("?")[0].rpartition("/")[2]
         with self.lock:
-            events = self.events[resource][:1]
-            del self.events[resource][:1]
+            events = self.events[resource][: self.together]
+            del self.events[resource][: self.together]
         for one in events:
-            self.wfile.write((json.dumps(one) + "\n").encode())
+            line = (json.dumps(one) + "\n").encode()
+            self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+        self.ended.wait(10)
+        self.wfile.write(b"0\r\n\r\n")
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:
@@ -268,7 +280,11 @@ def cluster(credentials: dict[str, Path]) -> Iterator[tuple[str, type[Cluster]]]
         asked: ClassVar[list[tuple[str, str, str]]] = []
         failures: ClassVar[list[int]] = []
         events: ClassVar[dict[str, list[dict[str, Any]]]] = {"pods": [], "leases": [], "kube-scheduler": []}
+        refusals: ClassVar[list[tuple[int, bytes]]] = []
+        together: ClassVar[int] = 1
+        ended: ClassVar[threading.Event] = threading.Event()
 
+    Fresh.ended.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Fresh)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(credentials["server.crt"], credentials["server.key"])
@@ -278,6 +294,7 @@ def cluster(credentials: dict[str, Path]) -> Iterator[tuple[str, type[Cluster]]]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield f"127.0.0.1:{server.server_address[1]}", Fresh
+    Fresh.ended.set()
     server.shutdown()
     server.server_close()
 
@@ -320,6 +337,79 @@ def test_a_lease_is_told_when_its_holder_changes(
     seen.events["leases"] = [{"type": "ADDED", "object": {"spec": {"holderIdentity": holder}}} for holder in holders]
     said = run("api", endpoint, credentials["admin.conf"], "halab-lease", "lease", "kube-scheduler", 1)
     assert [line["holder"] for line in said if line["kind"] == "lease"] == ["master1_a", "master2_b"]
+
+
+def renewal(holder: str) -> dict[str, Any]:
+    return {"type": "ADDED", "object": {"spec": {"holderIdentity": holder}}}
+
+
+def refused(code: int, message: str) -> bytes:
+    return json.dumps({"kind": "Status", "status": "Failure", "message": message, "code": code}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (500, refused(500, "etcdserver: leader changed"), "status 500 etcdserver: leader changed"),
+        (403, refused(403, "leases is forbidden"), "status 403 leases is forbidden"),
+        (502, b"<html>bad gateway</html>", "status 502 <html>bad gateway</html>"),
+        (200, refused(500, "etcdserver: leader changed"), "no event: {"),
+        (200, b'{"type": "ERROR", "object": {"message": "too old resource version"}}\n', "too old resource version"),
+        (200, b"[1]\n", "no event: [1]"),
+        (200, b"garbage\n", "Expecting value"),
+    ],
+    ids=["leader changed", "starting", "no Status", "a Status, no event", "an event of error", "a list", "junk"],
+)
+def test_a_watch_that_is_refused_says_why_and_tries_again(
+    status: int, body: bytes, said: str, cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    endpoint, seen = cluster
+    seen.refusals[:] = [(status, body)] * 2
+    seen.events["leases"] = [renewal("master1_a")]
+    told = run("api", endpoint, credentials["admin.conf"], "halab-lease", "lease", "kube-scheduler", 1)
+    assert [line["kind"] for line in told] == ["trouble", "trouble", "lease"]
+    assert told[0]["what"].startswith(f"watch of kube-scheduler: {said}")
+
+
+def test_a_lease_that_was_seen_again_unchanged_is_told_too(
+    cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    endpoint, seen = cluster
+    seen.events["leases"] = [renewal(holder) for holder in ("master1_a", "master1_a", "master2_b", "master2_b")]
+    told = run("api", endpoint, credentials["admin.conf"], "halab-lease", "lease", "kube-scheduler", 1)
+    assert [(line["kind"], line["holder"]) for line in told] == [
+        ("lease", "master1_a"),
+        ("lease-seen", "master1_a"),
+        ("lease", "master2_b"),
+        ("lease-seen", "master2_b"),
+    ]
+    assert all(line["found"] for line in told), "each came with a watch of its own"
+
+
+def test_what_comes_about_in_an_open_watch_was_not_found(
+    cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    endpoint, seen = cluster
+    seen.together = 3
+    seen.events["leases"] = [renewal(holder) for holder in ("master1_a", "master1_a", "master2_b")]
+    told = run("api", endpoint, credentials["admin.conf"], "halab-lease", "lease", "kube-scheduler", 1)
+    assert [(line["kind"], line["found"]) for line in told] == [
+        ("lease", True),
+        ("lease-seen", False),
+        ("lease", False),
+    ]
+
+
+def test_a_watch_that_falls_silent_is_opened_afresh_and_that_is_no_trouble(
+    cluster: tuple[str, type[Cluster]], credentials: dict[str, Path]
+) -> None:
+    """A leader that is gone renews nothing, and neither does one behind a connection that is gone."""
+    endpoint, seen = cluster
+    seen.ended.clear()
+    seen.events["leases"] = [renewal("master1_a")] * 2
+    told = run("api", endpoint, credentials["admin.conf"], "halab-lease", "lease", "kube-scheduler", 4)
+    assert [(line["kind"], line.get("found")) for line in told] == [("lease", True), ("lease-seen", True)]
+    assert 2.9 < told[1]["t"] - told[0]["t"] < 4
 
 
 def test_whoever_follows_a_lease_for_nobody_ends_at_its_next_renewal(

@@ -24,9 +24,10 @@ from lab.verify.case import Action, Aimed, Case, Needs
 from lab.verify.cases import named, usual
 from lab.verify.checks.client import STEADY_CLIENT
 from lab.verify.checks.vip import STEADY_HOLDER
+from lab.verify.history import History, load
 from lab.verify.pace import NATIVE
 from lab.verify.probes import CONNECTIONS
-from lab.verify.records import Holder, Probe
+from lab.verify.records import Holder, Phase, Probe, Record
 from lab.verify.stage import Stage
 from lab.verify.verdict import Outcome
 from tests.faking import STOP, Fake
@@ -39,6 +40,7 @@ class FakeProbes:
     """Tells fifty good connections a second and that the first master holds the VIP; ``failing`` is how they fail."""
 
     failing = ""
+    connecting = True
 
     def __init__(self, view: Any, history: Any) -> None:
         self.history, self.ended = history, threading.Event()
@@ -152,6 +154,36 @@ def test_a_lab_that_is_silent_from_the_start_is_watched_until_that_is_known(
     done, _ = go(view, case(lambda stage: pytest.fail("the case was run"), monkeypatch))
     assert done.outcome is Outcome.FAIL
     assert "was answered: " in done.cases[0].reason and "timeout at connect" in done.cases[0].reason
+
+
+def test_what_the_client_began_before_the_end_is_recorded_with_the_answer_that_never_came(
+    view: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(stage: Stage) -> None:
+        monkeypatch.setattr(FakeProbes, "failing", "timeout at connect")
+        stage.watch(0.9)
+
+    done, _ = go(view, case(run, monkeypatch))
+    (records,) = load(done.folder / "history.jsonl").values()
+    (end,) = [phase.t for phase in records.of(Phase) if phase.name == "end"]
+    last = max(probe.t for probe in records.of(Probe) if probe.t < end)
+    assert end - last < 0.6, "it was ended with the case"
+
+
+def test_a_wait_for_the_client_is_not_over_with_what_a_master_tells(tmp_path: Path) -> None:
+    with History(tmp_path / "h") as history:
+        stage = Stage(SimpleNamespace(), history, SimpleNamespace(connecting=True), print)  # type: ignore[arg-type]
+        told: dict[float, Record] = {
+            0.05: Holder(source="master1", holds=True),
+            0.1: Holder(source="master1", holds=True),
+            0.3: Probe(source="worker1", latency=0.001, late=0.0, outcome="ok"),
+        }
+        for after, record in told.items():
+            threading.Timer(
+                after, lambda record=record: history.add(record.model_copy(update={"r": time.time()}))
+            ).start()
+        stage.watch(0.01)
+        assert history.look(lambda records: isinstance(records.last, Probe))
 
 
 def test_a_case_that_breaks_off_is_unknown_and_healed(view: Any, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

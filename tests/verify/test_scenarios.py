@@ -81,6 +81,73 @@ def test_where_nothing_was_done_the_reason_is_what_was_wrong_before(
     assert others == {f"nothing was done: {reason}"}
 
 
+@pytest.mark.parametrize(
+    ("name", "check", "reason"),
+    [
+        (
+            "the third took it first, the second only later",
+            "moved",
+            "2 moves where 1 is promised: master3, then master2; 3.06 s after the fault, and not within 200 ms",
+        ),
+        (
+            "the third took it for a moment beside the second",
+            "moved",
+            "2 moves where 1 is promised: master3, then master2; master3 for a moment only",
+        ),
+        (
+            "nobody may take it back, and the third takes it",
+            "came-back",
+            "1 move where none is promised: master3",
+        ),
+        (
+            "two hold it most of the time, in pieces that a lost advertisement explains",
+            "holders",
+            "several held the VIP together for 2.71 s in 10 pieces, with 2 moves promised",
+        ),
+    ],
+)
+def test_moves_that_nobody_promised_are_counted_and_named(name: str, check: str, reason: str, tmp_path: Path) -> None:
+    given = next(given for title, given, _ in ALL if name in title)
+    found = only(scenario.write(given, tmp_path))
+    assert [v.reason for v in found.verdicts if v.check == check] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("name", "measured", "reason"),
+    [
+        (
+            "lease: nobody could watch it",
+            "not told",
+            "who held the lease was not seen for 38.5 s: watch of kube-scheduler: timed out",
+        ),
+        (
+            "lease: it was found elsewhere when it could be watched again",
+            "master3 after 29.5 s",
+            "who held the lease was not seen for 30.0 s: watch of kube-scheduler: timed out",
+        ),
+    ],
+)
+def test_a_lease_that_nobody_could_watch_says_so(name: str, measured: str, reason: str, tmp_path: Path) -> None:
+    given = next(given for title, given, _ in ALL if title == name)
+    found = only(scenario.write(given, tmp_path))
+    assert [(v.measured, v.reason) for v in found.verdicts if v.check == "lease"] == [(measured, reason)]
+
+
+def test_what_is_promised_of_a_crash_does_not_say_that_the_vip_returns_where_nobody_takes_it_back(
+    tmp_path: Path,
+) -> None:
+    for name, moves, promised in (
+        ("crash that healed itself: nobody preempts", True, "master2"),
+        ("crash that healed itself: nobody preempts", None, "master1 or master2"),
+        ("crash that healed itself: there and back", True, "master2, then master1"),
+        ("crash that healed itself: may move, did not", None, "master1"),
+    ):
+        given = next(given for title, given, _ in ALL if title.endswith(name))
+        given = {**given, "promise": {**given["promise"], "moves": moves}}
+        found = only(scenario.write(given, tmp_path))
+        assert [v.promised for v in found.verdicts if v.check == "moved"] == [promised]
+
+
 def test_a_case_that_broke_off_before_it_began_says_why(tmp_path: Path) -> None:
     given = {**scenario.base("powercut"), "fault": None, "phases": {"end": 0}, "broken_off": ["it needs a cluster"]}
     found = only(scenario.write(given, tmp_path))

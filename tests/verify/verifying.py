@@ -150,6 +150,7 @@ def main(folder: Path, words: list[str]) -> None:
     changing.open_lab = lambda name, definition: made  # type: ignore[assignment]
     verify.view = lambda lab: made  # type: ignore[assignment]
     verify.doubt = lambda lab: ""
+    verify.refuse_endless = lambda chosen, view: None
     KINDS[STOP.kind] = Kind(STOP.kind, fault.begin, fault.heal, prepare=fault.prepare)
     runner.Probes = FakeProbes  # type: ignore[assignment, misc]
     runner.STEADY, runner.SETTLE = 0.05, 10.0

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from lab.command import LineSink
 from lab.errors import LabError, UsageError
@@ -88,11 +88,12 @@ class RemoteDaemon:
         return ()
 
     def ssh_jump(self) -> tuple[str, ...]:
-        """The other host, which is no option of ssh's whatever it is called."""
+        """The other host, which is no option of ssh's whatever it is called, with libvirt's own key for it."""
         parts = urlsplit(self.uri)
         user = f"{parts.username}@" if parts.username else ""
         port = ("-p", str(parts.port)) if parts.port else ()
-        return (*port, "--", f"{user}{parts.hostname}")
+        key = tuple(word for file in parse_qs(parts.query).get("keyfile", ()) for word in ("-i", file))
+        return (*port, *key, "--", f"{user}{parts.hostname}")
 
     def ensure(self, sink: LineSink) -> None:
         """Whether it answers shows at the first connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from lab.verify import outage
@@ -40,6 +41,8 @@ def steady_client(recorded: Recorded) -> Verdict:
         return Verdict(name, Outcome.FAIL, measured, promised, f"not steady: {broken}")
     if bad:
         return Verdict(name, Outcome.UNKNOWN, measured, promised, f"not steady: {failures(bad, recorded.pace)}")
+    if late := too_late(recorded, start, end):
+        return Verdict(name, Outcome.UNKNOWN, measured, promised, late)
     return Verdict(name, Outcome.PASS, measured, promised, "the lab was steady before the fault")
 
 
@@ -81,14 +84,44 @@ def _broken(recorded: Recorded, seen: Sequence[Connection], start: float) -> str
 
 
 def _end_of_steady(recorded: Recorded) -> float:
-    """When it had been looked at for long enough; else the beginning of whatever phase came next."""
-    end = recorded.steady_until("settled", "fault", "requests", "end")
+    """When the fault or the requests began; where nothing was done, when it had been looked at for long enough."""
+    begun = recorded.fault.begin if recorded.fault is not None else recorded.phase("requests")
+    end = begun if begun is not None else recorded.steady_until("settled", "fault", "end")
     return end if end is not None else max((c.start for c in recorded.connections), default=0.0)
 
 
 def too_few(rate: float, pace: Pace) -> str:
     """Why a client that was too slow itself cannot tell."""
     return f"the client managed only {rate:.0f} connections in a second ({pace.least:.0f} are needed to tell)"
+
+
+def too_late(recorded: Recorded, start: float, end: float) -> str:
+    """Why a client that was late itself cannot tell which answers were slow; "" when it was in time.
+
+    What its own pauses take is taken off the answers that waited for it. Where they are most of the time between two
+    moments, nothing that they leave tells of the lab.
+    """
+    still = outage.stood_still(recorded.connections, start, end)
+    if 2 * still <= end - start:
+        return ""
+    return f"the client itself was behind its schedule for {shown(still)} of {shown(end - start)}: it could not tell"
+
+
+def last_told(recorded: Recorded, end: float) -> float:
+    """When the client began the last connection that it told of before the case's end."""
+    return max((c.start for c in recorded.connections if c.start < end), default=-math.inf)
+
+
+def fell_silent(recorded: Recorded, end: float) -> str:
+    """Why the client cannot tell of the time up to the case's end: it told nothing of the last part; "" when it did.
+
+    Older runs ended the client with the case: what was under way then is not in their record. So as much may be missing
+    as a connection that is not slow takes, and the next one's turn.
+    """
+    quiet = end - last_told(recorded, end)
+    if quiet <= recorded.pace.slow + 2 / recorded.pace.rate:
+        return ""
+    return f"the client told nothing of the last {shown(quiet)}" if math.isfinite(quiet) else "the client told nothing"
 
 
 def failures(bad: Sequence[Connection], pace: Pace) -> str:
@@ -106,8 +139,9 @@ def recovered(recorded: Recorded) -> Verdict:
     end, fault = recorded.phase("end"), recorded.fault
     if end is None or fault is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", promised)
-    # The last ones may still have been under way when the probe was ended: they are not in the record.
-    until = min(end, max((c.start for c in recorded.connections), default=end))
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    until = last_told(recorded, end)
     start = until - outage.CLEAN
     if start < fault.healed:
         return unknown(name, f"the record ends within {shown(outage.CLEAN)} of the heal", promised)

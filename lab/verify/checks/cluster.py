@@ -1,10 +1,10 @@
-"""What must be seen of the cluster itself: pods that run, requests that spread, a lease that moves."""
+"""What must be seen of the cluster itself: pods that run, requests that spread."""
 
 from __future__ import annotations
 
 from lab.verify.checks import Check, shown, unknown
 from lab.verify.recorded import Recorded
-from lab.verify.records import Audit, Burst, Lease, Pod, PodAsked, Request, Sessions, Trouble
+from lab.verify.records import Audit, Burst, Pod, PodAsked, Request, Sessions, Trouble
 from lab.verify.verdict import Outcome, Verdict
 
 #: Seconds from its creation within which a pod of a cached image must run on an idle worker; sandbox and start take
@@ -124,64 +124,6 @@ def spread_by_sessions(recorded: Recorded) -> Verdict:
     return Verdict(name, Outcome.FAIL if short else Outcome.PASS, measured, promised, reason)
 
 
-def lease_moved(recorded: Recorded) -> Verdict:
-    """The lease must come to another *host* within the promised time, and not have been there already."""
-    name = "lease"
-    promise = recorded.promised
-    fault = recorded.fault
-    if promise is None or promise.maximum is None or fault is None:
-        return unknown(name, "no fault was recorded", "another host")
-    promised = f"another host within {shown(promise.maximum)}"
-    told = [(recorded.host_time(lease), lease.host) for lease in recorded.of(Lease)]
-    before = [host for at, host in told if at <= fault.moment]
-    if not before:
-        return unknown(name, "who held the lease before the fault was not seen", promised)
-    if before[-1] != fault.node:
-        return unknown(name, f"{before[-1] or 'nobody'} held the lease, but the fault was on {fault.node}", promised)
-    end = fault.heal if fault.heal is not None else recorded.phase("end")
-    during = [(at, host) for at, host in told if fault.moment < at and (end is None or at < end)]
-    later = [(at, host) for at, host in during if host not in ("", fault.node)]
-    if not later:
-        waited = end - fault.moment if end is not None else 0.0
-        outcome = Outcome.FAIL if waited > promise.maximum else Outcome.UNKNOWN
-        last = during[-1][1] if during else fault.node
-        measured = f"{f'still {last}' if last else 'nobody'} after {shown(waited)}"
-        return Verdict(
-            name, outcome, measured, promised, "the lease did not come to another host while the fault lasted"
-        )
-    at, host = later[0]
-    took = at - fault.moment
-    outcome = Outcome.PASS if took <= promise.maximum else Outcome.FAIL
-    measured = f"{host} after {shown(took)}"
-    reason = f"from {fault.node} to {host}; {promise.reason}"
-    return Verdict(name, outcome, measured, promised, reason, {"lease_s": took})
-
-
-def scheduled_by_new(recorded: Recorded) -> Verdict:
-    """The pod that waited must have been scheduled by the *new* leader: not before the lease moved."""
-    name, promised = "scheduled", "after the lease moved"
-    if (fault := recorded.fault) is None:
-        return unknown(name, "no fault was recorded", promised)
-    placed = [recorded.host_time(pod) for pod in recorded.of(Pod) if pod.event in ("scheduled", "running")]
-    if not placed:
-        return unknown(name, "the pod was not seen scheduled", promised)
-    hosts = [(recorded.host_time(lease), lease.host) for lease in recorded.of(Lease)]
-    changes = [at for at, host in hosts if at > fault.moment and host not in ("", fault.node)]
-    if not changes:
-        return unknown(name, "the lease was not seen to move", promised)
-    wait = placed[0] - fault.moment
-    # Both are seen over watches of their own, each a few milliseconds late: only a clear lead tells of an old leader.
-    early = changes[0] - placed[0]
-    measured = f"{shown(wait)} after the fault"
-    values = {"scheduled_s": wait}
-    if early > 1.0:
-        reason = f"{shown(early)} before the lease moved: the old leader was still at work, so nothing was proven"
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, reason, values)
-    return Verdict(name, Outcome.PASS, measured, promised, "the new leader scheduled it", values)
-
-
 POD_RAN = Check("pod", pod_ran)
 AUDIT_SHARE = Check("audit-share", spread_by_audit)
 SESSIONS = Check("sessions", spread_by_sessions)
-LEASE = Check("lease", lease_moved)
-SCHEDULED = Check("scheduled", scheduled_by_new)

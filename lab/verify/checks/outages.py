@@ -1,86 +1,23 @@
-"""What the client suffers from the fault to the end: the outage, the one of the way back, and what is lost besides.
-
-An outage ends when nothing but successes follow for CLEAN seconds. The promise is about one: a later one of several
-connections was promised by nobody. One connection alone among good ones is no outage, and does not make an earlier one
-longer; it is counted by itself.
-"""
+"""What the client may suffer: from the fault to its heal, on the VIP's way back, and besides those."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
 from lab.verify import holding, outage
 from lab.verify.checks import Check, shown, unknown
-from lab.verify.checks.client import failures, too_few
+from lab.verify.checks.client import failures, fell_silent, last_told, too_few, too_late
 from lab.verify.load import Load
 from lab.verify.outage import CLEAN, Outage
 from lab.verify.pace import Pace
 from lab.verify.promised import Promised
-from lab.verify.recorded import Applied, Connection, Recorded
-from lab.verify.records import PodAsked
+from lab.verify.recorded import Recorded
+from lab.verify.suffered import Suffered, on_the_way_back, under_fault
 from lab.verify.verdict import Outcome, Verdict, merge
 
 #: Connections lost alone that are an accident; more of them in one case are none.
 ACCIDENTS = 1
-
-
-@dataclass(frozen=True)
-class Suffered:
-    """What was suffered in one part of a case: the outage that its promise is about, further ones, losses alone."""
-
-    seen: Sequence[Connection]
-    outage: Outage | None
-    further: tuple[Outage, ...]
-    alone: tuple[Connection, ...]
-
-
-def struck(recorded: Recorded, fault: Applied, end: float) -> tuple[list[Connection], Callable[[Connection], bool]]:
-    """The connections that a fault could have broken until ``end``, and which of them count as failed.
-
-    A connection under way when the fault came began before it, and is one of them. Slow ones count as failed until the
-    case puts a load of its own on the machines (the pod's start or the heal, which two busy cores feel); what breaks
-    counts always.
-    """
-    loads = [recorded.host_time(record) for record in recorded.of(PodAsked)]
-    loaded = min(loads, default=end)
-
-    def bad(connection: Connection) -> bool:
-        answered = connection.start + connection.latency
-        return outage.failed(connection, recorded.pace.slow) if answered < loaded else outage.broken(connection)
-
-    connections = outage.between(outage.excused(recorded.connections), fault.begin - recorded.pace.patience, end)
-    return [c for c in connections if c.start + c.latency >= fault.moment], bad
-
-
-def under_fault(recorded: Recorded, fault: Applied, promise: Promised, end: float) -> Suffered:
-    """What was suffered from the fault until ``end``; all that begins while the timers let it is the one outage."""
-    seen, bad = struck(recorded, fault, end)
-    allowed = fault.moment + (math.inf if promise.maximum is None else promise.maximum)
-    found = outage.outages(seen, bad, end)
-    return _parted(
-        seen, outage.joined([o for o in found if o.start <= allowed]), [o for o in found if o.start > allowed]
-    )
-
-
-def on_the_way_back(recorded: Recorded, promise: Promised, since: float, until: float) -> Suffered:
-    """What was suffered between two moments after the fault.
-
-    The VIP moves back once: the longest outage is that move's, if any is due. A machine that comes back is a load, so
-    that what is slow does not count, and what load explains is never the move's.
-    """
-    seen = outage.between(outage.excused(recorded.connections), since, until)
-    found = outage.outages(seen, outage.broken, until)
-    load = Load(recorded)
-    lasting = [o for o in found if not load.explains(o.failed)]
-    moves = max(lasting, key=lambda o: o.seconds, default=None) if promise.failback != 0.0 else None
-    return _parted(seen, moves, [o for o in found if o is not moves])
-
-
-def _parted(seen: Sequence[Connection], the_one: Outage | None, others: Sequence[Outage]) -> Suffered:
-    further = tuple(other for other in others if not other.alone)
-    return Suffered(seen, the_one, further, tuple(other.failed[0] for other in others if other.alone))
 
 
 def client_outage(recorded: Recorded) -> Verdict:
@@ -99,9 +36,8 @@ def client_outage(recorded: Recorded) -> Verdict:
     part = under_fault(recorded, fault, promise, end)
     if limit is None:
         return _unnoticed(part, promise)
-    if doubt := _stood_still(recorded, part, limit, [fault.moment]):
-        return unknown(name, doubt, promised)
-    return _compared(recorded, name, part, limit, promise.reason)
+    found = _in_time(recorded, part, limit, _compared(recorded, name, part, limit, promise.reason))
+    return _doubted(found, _stood_still(recorded, (fault.begin, end), limit, [fault.moment]))
 
 
 def _unnoticed(part: Suffered, promise: Promised) -> Verdict:
@@ -136,7 +72,9 @@ def failback(recorded: Recorded) -> Verdict:
     if end is None or fault.heal is None or fault.healed is None:
         return unknown(name, "the fault was not seen healed", promised)
     since = fault.healed if promise.maximum is None else fault.heal
-    until = _last(recorded, end)
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    until = last_told(recorded, end)
     if until - since < CLEAN:
         return unknown(name, f"the record ends within {shown(CLEAN)} of the heal", promised)
     rate = outage.worst_rate(recorded.connections, since, until)
@@ -145,18 +83,13 @@ def failback(recorded: Recorded) -> Verdict:
     part = on_the_way_back(recorded, promise, since, until)
     held = holding.holds(recorded, end)
     moves = [moment for hold in held for moment in (hold.start, hold.end) if since < moment < until]
-    if doubt := _stood_still(recorded, part, limit or 0.0, moves):
-        return unknown(name, doubt, promised)
+    doubt = _stood_still(recorded, (since, until), limit or 0.0, moves)
     if limit is None and part.outage is not None:
         lost = failures(part.outage.failed, recorded.pace)
         reason = f"{lost} after the heal, and this run was promised nothing of the way back"
         return Verdict(name, Outcome.UNKNOWN, shown(part.outage.seconds), promised, reason)
-    return _compared(recorded, name, part, limit, "the VIP's way back")
-
-
-def _last(recorded: Recorded, end: float) -> float:
-    """Until when connections were recorded; the last ones may have been under way when the probe was ended."""
-    return min(end, max((c.start for c in recorded.connections), default=end))
+    found = _compared(recorded, name, part, limit, "the VIP's way back")
+    return _doubted(_in_time(recorded, part, limit, found), doubt)
 
 
 def _measurable(limit: float | None, pace: Pace) -> float | None:
@@ -168,13 +101,26 @@ def _within(limit: float | None) -> str:
     return "not promised" if limit is None else f"≤ {shown(limit)}" if limit else "no outage"
 
 
-def _stood_still(recorded: Recorded, part: Suffered, limit: float, moments: Sequence[float]) -> str:
-    """Why an outage that is too long may have been missed after one of these moments; "" when none can have been."""
-    if part.outage is not None and part.outage.seconds > limit:
-        return ""
-    least = max(limit, 2 / recorded.pace.rate)
-    pause = max((outage.longest_pause(recorded.connections, at, at + least) for at in moments), default=0.0)
-    return f"the client stood still for {shown(pause)} just then: it could not tell" if pause > least else ""
+def _stood_still(recorded: Recorded, span: tuple[float, float], limit: float, moments: Sequence[float]) -> str:
+    """Why an outage that is too long may have been missed in a span of time; "" when none can have been.
+
+    Just after one of these moments two connections that follow each other must show whatever there was; at other times
+    a client that stood still for no longer than it waits for a slow answer missed nothing that it would have counted.
+    """
+    pace, paused = recorded.pace, outage.longest_pause
+    least, slow = max(limit, 2 / pace.rate), max(limit, pace.slow)
+    pause = max((paused(recorded.connections, at, at + least) for at in moments), default=0.0)
+    if pause > least:
+        return f"the client stood still for {shown(pause)} just then: it could not tell"
+    pause = paused(recorded.connections, *span)
+    if pause > slow:
+        return f"the client stood still for {shown(pause)}: it could not tell"
+    return too_late(recorded, *span)
+
+
+def _doubted(verdict: Verdict, doubt: str) -> Verdict:
+    """What was well as far as it was seen is not known where not all of it was; what was seen to be wrong is wrong."""
+    return unknown(verdict.check, doubt, verdict.promised) if doubt and verdict.outcome is Outcome.PASS else verdict
 
 
 def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None, because: str) -> Verdict:
@@ -192,10 +138,13 @@ def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None
     outcomes = []
     if found is not None and found.over:
         values[f"{name}_s"] = found.seconds
-        outcomes.append(Outcome.PASS if found.seconds <= (limit or 0.0) else Outcome.FAIL)
+        outcomes.append(_within_limit(found, limit or 0.0))
         reasons.append(because)
+        if outcomes == [Outcome.UNKNOWN]:
+            between = f"between {shown(found.least)} and {shown(found.most)}"
+            reasons.insert(0, f"the client stood still: it is known to have lasted {between}")
     elif found is not None:
-        outcomes.append(Outcome.FAIL if found.seconds > (limit or 0.0) else Outcome.UNKNOWN)
+        outcomes.append(Outcome.FAIL if found.least > (limit or 0.0) else Outcome.UNKNOWN)
         reasons.insert(0, "not over when this was last seen")
     for one in part.further:
         why = load.explains(one.failed)
@@ -203,6 +152,28 @@ def _compared(recorded: Recorded, name: str, part: Suffered, limit: float | None
         reasons.append(f"{shown(one.seconds)} is one outage too many" + (f": {why}" if why else ""))
     lengths = [f"{'' if one.over else '> '}{shown(one.seconds)}" for one in every]
     return Verdict(name, merge(outcomes), " and ".join(lengths), promised, "; ".join(reasons), values)
+
+
+def _in_time(recorded: Recorded, part: Suffered, limit: float | None, verdict: Verdict) -> Verdict:
+    """A verdict that minds answers which count as no failure: no service is one that answers most of them slowly.
+
+    The case's own doing loads the machines, so that now and then an answer is slow; where no probe felt any load, the
+    service itself is. It is not known whether that is wrong where nothing was promised.
+    """
+    answered = [connection for connection in part.seen if not outage.broken(connection)]
+    slow = [connection for connection in answered if outage.failed(connection, recorded.pace.slow)]
+    if 2 * len(slow) <= len(answered):
+        return verdict
+    load = Load(recorded).felt(slow)
+    said = f"{len(slow)} of {len(answered)} answers took longer than {shown(recorded.pace.slow)}"
+    outcome = merge([verdict.outcome, Outcome.UNKNOWN if load or limit is None else Outcome.FAIL])
+    reason = "; ".join(filter(None, [said + (f": {load}" if load else ""), verdict.reason]))
+    return replace(verdict, outcome=outcome, reason=reason, values={**verdict.values, "late_answers": float(len(slow))})
+
+
+def _within_limit(found: Outage, limit: float) -> Outcome:
+    """Is an outage no longer than promised? Where the client stood still at its edges its length is not one figure."""
+    return Outcome.PASS if found.most <= limit else Outcome.FAIL if found.least > limit else Outcome.UNKNOWN
 
 
 def losses(recorded: Recorded) -> Verdict:
@@ -221,7 +192,10 @@ def losses(recorded: Recorded) -> Verdict:
         return unknown(name, "the record ends before the case does", promised)
     before = under_fault(recorded, fault, promise, heal)
     since = heal if promise.maximum is not None or fault.healed is None else fault.healed
-    rate = outage.worst_rate(recorded.connections, fault.begin - recorded.pace.patience, _last(recorded, end))
+    if silent := fell_silent(recorded, end):
+        return unknown(name, silent, promised)
+    since_before, until = fault.begin - recorded.pace.patience, last_told(recorded, end)
+    rate = outage.worst_rate(recorded.connections, since_before, until)
     if rate < recorded.pace.least:
         return unknown(name, too_few(rate, recorded.pace), promised)
     after = on_the_way_back(recorded, promise, since, end)

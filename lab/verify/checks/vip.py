@@ -1,4 +1,4 @@
-"""What must be seen of the virtual IP: one holder, the right one, and no more confusion than a move needs."""
+"""What must be seen of the virtual IP: one holder, and no more confusion than its moves need."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from lab.verify.promised import Promised
 from lab.verify.recorded import Recorded
 from lab.verify.verdict import Outcome, Verdict, merge
 
-
-def _last_look(recorded: Recorded, before: float) -> frozenset[str]:
-    """Who held the VIP just before a moment."""
-    held = holding.holds(recorded, before)
-    return frozenset(h.node for h in held if h.start < before <= h.end)
+#: What was found of one thing that must not last: the outcome, and why ("" for a pass).
+Found = tuple[Outcome, str]
 
 
 def _span(recorded: Recorded) -> tuple[float, float] | None:
@@ -24,7 +21,8 @@ def _span(recorded: Recorded) -> tuple[float, float] | None:
     return None if start is None or end is None else (start, end)
 
 
-def _blindness(gaps: Sequence[Blind]) -> str:
+def blindness(gaps: Sequence[Blind]) -> str:
+    """Who was not watched the longest, and for how long."""
     worst = max(gaps, key=lambda gap: gap.end - gap.start)
     return f"{worst.node} was not observed for {shown(worst.end - worst.start)}"
 
@@ -44,14 +42,14 @@ def steady_holder(recorded: Recorded) -> Verdict:
     if end is None:
         return unknown(name, "the record ends in the steady state", promised)
     if gaps := holding.blind(recorded, start, end):
-        return unknown(name, _blindness(gaps), promised)
+        return unknown(name, blindness(gaps), promised)
     seen = [s.holders for s in holding.segments(holding.holds(recorded, end), start, end)]
-    measured = _names(frozenset().union(*seen))
+    measured = names(frozenset().union(*seen))
     right = {best} if recorded.header.preempt else set(seen[0])
     wrong = [holders for holders in seen if holders != right or len(holders) != 1]
     if wrong:
         proven = _all_the_time(recorded, start, end)
-        holders = measured if proven else _names(wrong[0])
+        holders = measured if proven else names(wrong[0])
         reason = f"not steady: {holders} held it" + (" all the time" if proven else "")
         return Verdict(name, Outcome.FAIL if proven else Outcome.UNKNOWN, measured, promised, reason)
     return Verdict(name, Outcome.PASS, measured, promised, "the VIP was where its priorities put it")
@@ -70,13 +68,15 @@ def _all_the_time(recorded: Recorded, start: float, end: float) -> bool:
     return any(run.start <= start and run.end >= end and run.length > move for run in runs)
 
 
-def _names(holders: frozenset[str]) -> str:
+def names(holders: frozenset[str]) -> str:
+    """These holders, in words."""
     return " and ".join(sorted(holders)) or "nobody"
 
 
 def gap_and_overlap(recorded: Recorded) -> Verdict:
     """From the steady state to the end: nobody, and two together, for at most the promised times.
 
+    A move costs that once: what is within it piece by piece must be so in sum as well, for the moves that are promised.
     Judged is what the looks prove. A master that was watched late may have taken the VIP, or let go of it, before that
     was seen: what is too long only by that, and what may be too long for that, is *unknown*. So are two holders for no
     longer than a lost advertisement explains, which is the network's doing and no split brain.
@@ -87,9 +87,9 @@ def gap_and_overlap(recorded: Recorded) -> Verdict:
         return unknown(name, "the case did not come to its end")
     promised = f"none ≤ {shown(promise.gap)}, two ≤ {shown(promise.double)}"
     held = holding.holds(recorded, span[1])
-    found = [_nobody(recorded, held, promise.gap, span), _together(recorded, held, promise, span)]
+    found = [_nobody(recorded, held, promise, span), _together(recorded, held, promise, span)]
     if gaps := holding.blind(recorded, *span):
-        found.append((Outcome.UNKNOWN, _blindness(gaps)))
+        found.append((Outcome.UNKNOWN, blindness(gaps)))
     none_s, two_s = (_longest(held, span, several=several).length for several in (False, True))
     measured = f"none {shown(none_s)}, two {shown(two_s)}"
     outcome = merge(one for one, _ in found)
@@ -98,42 +98,80 @@ def gap_and_overlap(recorded: Recorded) -> Verdict:
     return Verdict(name, outcome, measured, promised, reason or every, {"none_s": none_s, "two_s": two_s})
 
 
-def _nobody(recorded: Recorded, held: Sequence[Hold], limit: float, span: tuple[float, float]) -> tuple[Outcome, str]:
-    """Was nobody the VIP's holder for longer than ``limit`` seconds?"""
-    least = _longest(holding.possibly(held), span, several=False)
-    most = _longest(holding.surely(held), span, several=False)
-    if least.length > limit:
-        # Only a master that was not watched meanwhile can have held it after all.
-        unwatched = _overlap([*holding.blind(recorded, *span), *holding.booting(recorded, span[1])], least)
-        return Outcome.UNKNOWN if unwatched else Outcome.FAIL, f"nobody held the VIP for {shown(least.length)}"
-    if most.length > limit:
+def _moves(recorded: Recorded, promise: Promised) -> int:
+    """How many moves are promised in all, at least one: there, and back where the best master takes it back."""
+    return 2 if recorded.header.preempt and promise.moves is not False else 1
+
+
+def _nobody(recorded: Recorded, held: Sequence[Hold], promise: Promised, span: tuple[float, float]) -> Found:
+    """Was nobody the VIP's holder for longer than promised, at once or in sum?"""
+    sure, perhaps = _runs(holding.possibly(held), span, several=False), _runs(holding.surely(held), span, several=False)
+    # Only a master that was not watched meanwhile can have held it after all.
+    unwatched = [*holding.blind(recorded, *span), *holding.booting(recorded, span[1])]
+    proven = [run for run in sure if not _overlap(unwatched, run)]
+    moves = _moves(recorded, promise)
+    total = promise.gap * moves
+    worst, least = _worst(proven, span), _worst(sure, span)
+    if worst.length > promise.gap:
+        return Outcome.FAIL, f"nobody held the VIP for {shown(worst.length)}"
+    if _sum(proven) > total:
+        return Outcome.FAIL, f"nobody held the VIP for {_in_sum(proven, moves)}"
+    if least.length > promise.gap:
+        return Outcome.UNKNOWN, f"nobody held the VIP for {shown(least.length)}"
+    most = _worst(perhaps, span)
+    if most.length > promise.gap:
         return Outcome.UNKNOWN, f"nobody may have held the VIP for {shown(most.length)}: {_doubt(held, most)}"
+    if _sum(perhaps) > total:
+        return Outcome.UNKNOWN, f"nobody may have held the VIP for {_in_sum(perhaps, moves)}"
     return Outcome.PASS, ""
 
 
-def _together(
-    recorded: Recorded, held: Sequence[Hold], promise: Promised, span: tuple[float, float]
-) -> tuple[Outcome, str]:
-    """Had several masters the VIP together for longer than promised?"""
-    least = _longest(holding.surely(held), span, several=True)
-    most = _longest(holding.possibly(held), span, several=True)
-    said = f"{_names(least.holders)} held the VIP together for {shown(least.length)}"
-    if _overlap([gap for gap in holding.blind(recorded, *span) if gap.node in least.holders], least):
-        return Outcome.UNKNOWN, said
-    if least.length > promise.lost:
-        return Outcome.FAIL, said
+def _together(recorded: Recorded, held: Sequence[Hold], promise: Promised, span: tuple[float, float]) -> Found:
+    """Had several masters the VIP together for longer than promised, at once or in sum?"""
+    sure, perhaps = _runs(holding.surely(held), span, several=True), _runs(holding.possibly(held), span, several=True)
+    unwatched = holding.blind(recorded, *span)
+    proven = [run for run in sure if not _overlap([gap for gap in unwatched if gap.node in run.holders], run)]
+    moves = _moves(recorded, promise)
+    worst, least = _worst(proven, span), _worst(sure, span)
+    said = "{} held the VIP together for {}"
+    if worst.length > promise.lost:
+        return Outcome.FAIL, said.format(names(worst.holders), shown(worst.length))
+    if _sum(proven) > promise.lost * moves:
+        return Outcome.FAIL, said.format("several", _in_sum(proven, moves))
     if least.length > promise.double:
-        return Outcome.UNKNOWN, f"{said}: an advertisement was lost, or came late"
+        lost = ": an advertisement was lost, or came late" if least == worst else ""
+        return Outcome.UNKNOWN, said.format(names(least.holders), shown(least.length)) + lost
+    most = _worst(perhaps, span)
     if most.length > promise.double:
-        both = f"{_names(most.holders)} may have held the VIP together for {shown(most.length)}"
+        both = f"{names(most.holders)} may have held the VIP together for {shown(most.length)}"
         return Outcome.UNKNOWN, f"{both}: {_doubt(held, most)}"
+    if _sum(perhaps) > promise.double * moves:
+        return Outcome.UNKNOWN, f"several may have held the VIP together for {_in_sum(perhaps, moves)}"
     return Outcome.PASS, ""
+
+
+def _runs(held: Sequence[Hold], span: tuple[float, float], *, several: bool) -> list[Segment]:
+    """All times in which several held it (or nobody did)."""
+    return holding.runs(holding.segments(held, *span), several)
+
+
+def _worst(runs: Sequence[Segment], span: tuple[float, float]) -> Segment:
+    """The longest of them; one of no length where there is none."""
+    return max(runs, key=lambda run: run.length, default=Segment(span[0], span[0], frozenset()))
+
+
+def _sum(runs: Sequence[Segment]) -> float:
+    return sum(run.length for run in runs)
+
+
+def _in_sum(runs: Sequence[Segment], moves: int) -> str:
+    """How long these are together, in words, beside the moves they would have to be for."""
+    return f"{shown(_sum(runs))} in {len(runs)} pieces, with {moves} {'move' if moves == 1 else 'moves'} promised"
 
 
 def _longest(held: Sequence[Hold], span: tuple[float, float], *, several: bool) -> Segment:
     """The longest time in which several held it (or nobody did); one of no length when that never was."""
-    runs = holding.runs(holding.segments(held, *span), several)
-    return max(runs, key=lambda run: run.length, default=Segment(span[0], span[0], frozenset()))
+    return _worst(_runs(held, span, several=several), span)
 
 
 def _doubt(held: Sequence[Hold], run: Segment) -> str:
@@ -148,88 +186,5 @@ def _overlap(gaps: Sequence[Blind], segment: Segment) -> bool:
     return any(gap.start < segment.end and gap.end > segment.start for gap in gaps)
 
 
-def moved(recorded: Recorded) -> Verdict:
-    """While the fault lasts the VIP must come to the next best master, or must stay, as promised.
-
-    A fault that heals itself (``transient``) must move it there and back again.
-    """
-    name, promise, fault = "moved", recorded.promised, recorded.fault
-    if promise is None or fault is None:
-        return unknown(name, "no fault was recorded")
-    heir = next((node for node in recorded.ranking if node not in fault.nodes), "")
-    if promise.moves and not heir:
-        return unknown(name, "there is no other master to move to")
-    promised = _expected(promise, fault.node, heir)
-    end = fault.heal if fault.heal is not None else recorded.phase("end")
-    if end is None:
-        return unknown(name, "the record ends before the fault was healed", promised)
-    if gaps := holding.blind(recorded, max(fault.moment, end - 2 * holding.MAX_SILENCE), end):
-        return unknown(name, _blindness(gaps), promised)
-    now = _last_look(recorded, end)
-    taken = [h.start for h in holding.holds(recorded, end) if h.node == heir and h.start >= fault.begin]
-    returns = promise.transient and recorded.header.preempt
-    ends_with_heir, ends_with_victim = now == {heir}, now == {fault.node}
-    right = {
-        True: bool(taken) and (ends_with_victim if returns else ends_with_heir),
-        False: ends_with_victim,
-        None: ends_with_victim or (ends_with_heir and not returns),
-    }[promise.moves]
-    values = {"takeover_s": max(0.0, taken[0] - fault.moment)} if taken else {}
-    stayed = f"{fault.node} kept it" if ends_with_victim or not heir else f"{heir} did not take it"
-    said = f"{heir} took it {shown(values['takeover_s'])} after the fault" if taken else stayed
-    if not right:
-        return Verdict(name, Outcome.FAIL, _names(now), promised, f"{said}; in the end {_names(now)} held it", values)
-    return Verdict(name, Outcome.PASS, _names(now), promised, said, values)
-
-
-def _expected(promise: Promised, victim: str, heir: str) -> str:
-    """Who should hold the VIP, in words."""
-    if promise.moves is False or not heir:
-        return victim
-    if promise.transient:
-        return f"{heir}, then {victim}" if promise.moves else victim
-    return heir if promise.moves else f"{victim} or {heir}"
-
-
-def came_back(recorded: Recorded) -> Verdict:
-    """After the heal the best master by priority must hold the VIP again, alone."""
-    name = "came-back"
-    best = recorded.ranking[0] if recorded.ranking else ""
-    end, fault = recorded.phase("end"), recorded.fault
-    if end is None or fault is None or fault.healed is None:
-        return unknown(name, "the fault was not seen healed", best)
-    healed = fault.healed
-    if gaps := holding.blind(recorded, max(healed, end - 2 * holding.MAX_SILENCE), end):
-        return unknown(name, _blindness(gaps), best)
-    now = _last_look(recorded, end)
-    if not recorded.header.preempt:
-        one = Outcome.PASS if len(now) == 1 else Outcome.FAIL
-        return Verdict(name, one, _names(now), "one alone", "the definition lets nobody take the VIP back")
-    promise = recorded.promised
-    back = promise.back if promise else None
-    promised = f"{best} within {shown(back)}" if back is not None else best
-    if now != {best}:
-        reason = f"{shown(end - healed)} after the heal it was not back"
-        # Where the promised time was not waited for, not seeing it tells nothing.
-        outcome = Outcome.FAIL if end - healed > (back or 0.0) else Outcome.UNKNOWN
-        return Verdict(name, outcome, _names(now), promised, reason)
-    begun = [h.taken for h in holding.holds(recorded, end) if h.node == best and h.start > fault.begin]
-    if not begun:
-        return Verdict(name, Outcome.PASS, f"{best} all the time", promised, "it had never left", {})
-    last = max(begun, key=lambda taken: taken.at)
-    took = last.at - healed
-    values = {"return_s": took}
-    measured = f"{best} after {shown(took)}" if took > 0 else f"{best} at once"
-    reason = "the best master by priority holds it again"
-    if back is None or took <= back:
-        return Verdict(name, Outcome.PASS, measured, promised, reason, values)
-    if last.earliest - healed <= back:
-        known = f"when it took it is known to {shown(last.latest - last.earliest)} only"
-        return Verdict(name, Outcome.UNKNOWN, measured, promised, f"{reason}; {known}", values)
-    return Verdict(name, Outcome.FAIL, measured, promised, reason, values)
-
-
 STEADY_HOLDER = Check("steady-holder", steady_holder, precondition=True)
 HOLDERS = Check("holders", gap_and_overlap)
-MOVED = Check("moved", moved)
-CAME_BACK = Check("came-back", came_back)

@@ -41,6 +41,7 @@ def test_another_host_is_reached_over_ssh(uri: str) -> None:
         ("qemu+ssh://far/system", ("--", "far")),
         ("qemu+ssh://me@far/system", ("--", "me@far")),
         ("qemu+ssh://me@far:2222/system", ("-p", "2222", "--", "me@far")),
+        ("qemu+ssh://far/system?keyfile=/root/k&no_tty=1", ("-i", "/root/k", "--", "far")),
     ],
 )
 def test_ssh_to_the_machines_goes_through_that_host(uri: str, jump: tuple[str, ...]) -> None:

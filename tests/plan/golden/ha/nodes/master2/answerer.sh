@@ -146,7 +146,7 @@ if ! openssl x509 -noout -checkip 10.21.0.100 -in "$folder/tls.crt" 2> /dev/null
   changing "$folder"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -days 3650 -subj '/CN=master2' \
     -addext 'subjectAltName=IP:10.21.0.100,IP:10.21.0.12,DNS:master2' \
-    -keyout "$folder/tls.key" -out "$folder/tls.crt" 2> /dev/null
+    -keyout "$folder/tls.key" -out "$folder/tls.crt"
 fi
 chmod 0600 "$folder/tls.key"
 
