@@ -16,11 +16,8 @@ from lab.report.timeline import Drawing
 from lab.verify.cases import CASES
 from lab.verify.judge import Judged
 from lab.verify.recorded import Recorded
-from lab.verify.records import BrokenOff, Clock, Note, ProbeSkipped, Told, Trouble
+from lab.verify.records import BrokenOff, Clock, Note, ProbeSkipped, Record, Trouble
 from lab.verify.verdict import CaseVerdict, Outcome, merge
-
-#: Records that a reader wants in words; the others are drawn or counted.
-TOLD: tuple[type[Told], ...] = (Note, Trouble, BrokenOff, ProbeSkipped)
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,14 @@ def section(verdict: CaseVerdict, recorded: Recorded) -> Section:
 
 
 def _told(recorded: Recorded) -> list[str]:
-    """What was said in words, kind by kind, each once with how often it was said."""
-    counts = Counter(f"{record.source}: {record.said}" for kind in TOLD for record in recorded.of(kind))
+    """What a reader wants in words, kind by kind, each once with how often it was said; the rest is drawn."""
+    said: list[tuple[Record, str]] = [
+        *((note, note.text) for note in recorded.of(Note)),
+        *((trouble, trouble.what) for trouble in recorded.of(Trouble)),
+        *((broken, broken.text) for broken in recorded.of(BrokenOff)),
+        *((one, f"{one.count} connections not started: it stood still") for one in recorded.of(ProbeSkipped)),
+    ]
+    counts = Counter(f"{record.source}: {text}" for record, text in said)
     return [text if count == 1 else f"{text} ({count} times)" for text, count in counts.items()]
 
 

@@ -88,49 +88,25 @@ class Clock(Record):
     error: float
 
 
-class Told(Record):
-    """What is told to people in words."""
-
-    @property
-    def said(self) -> str:
-        """The words."""
-        raise NotImplementedError
-
-
-class Note(Told):
+class Note(Record):
     """Something for people; also a line of a program that is no record."""
 
     kind: Literal["note"] = "note"
     text: str
 
-    @property
-    def said(self) -> str:
-        """The words."""
-        return self.text
 
-
-class Trouble(Told):
+class Trouble(Record):
     """What kept a client of the API from its answer."""
 
     kind: Literal["trouble"] = "trouble"
     what: str
 
-    @property
-    def said(self) -> str:
-        """The words."""
-        return self.what
 
-
-class BrokenOff(Told):
+class BrokenOff(Record):
     """Why a case did not come to its end."""
 
     kind: Literal["broken-off"] = "broken-off"
     text: str
-
-    @property
-    def said(self) -> str:
-        """The words."""
-        return self.text
 
 
 FaultEvent = Literal["begin", "begun", "heal", "healed"]
@@ -168,16 +144,11 @@ class Probe(Record):
     outcome: str
 
 
-class ProbeSkipped(Told):
+class ProbeSkipped(Record):
     """The client stood still, so that so many connections were never started."""
 
     kind: Literal["probe-skipped"] = "probe-skipped"
     count: int
-
-    @property
-    def said(self) -> str:
-        """The words."""
-        return f"{self.count} connections not started: it stood still"
 
 
 class Holder(Record):

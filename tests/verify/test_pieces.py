@@ -75,6 +75,16 @@ def test_a_history_of_a_newer_program_is_refused_by_its_form(tmp_path: Path) -> 
         load(path)
 
 
+def test_rounds_that_were_counted_in_a_cases_name_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    lines = [
+        {"kind": "note", "text": "x", "t": 1, "r": 1, "source": "lab", "case": name} for name in ("a", "b#1", "b#2")
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(load(path)) == [Part("a"), Part("b", 1), Part("b", 2)]
+    assert [str(part) for part in load(path)] == ["a", "b#1", "b#2"]
+
+
 def test_every_kind_of_record_is_read_as_it_was_written() -> None:
     fault = Fault("partition", ("master1", "master2"), {"loss": 0.5})
     made = FaultStep(event="begin", id="x", fault=fault, silences=False)
