@@ -42,7 +42,11 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
         raise LabError("the host is ill")
 
     lab = SimpleNamespace(
-        state=state, identity=state.identity, kubernetes=False, machines={}, topology=SimpleNamespace(masters=())
+        state=state,
+        identity=state.identity,
+        kubernetes=False,
+        machines={},
+        topology=SimpleNamespace(masters=(), ranked=()),
     )
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
     monkeypatch.setattr("lab.commands.changing.open_lab", lambda *_: lab)
