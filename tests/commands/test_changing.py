@@ -43,12 +43,15 @@ def test_a_command_that_gets_nowhere_names_what_is_open(
         raise LabError("the host is ill")
 
     lab = SimpleNamespace(
-        state=state, identity=state.identity, kubernetes=False, machines={}, topology=SimpleNamespace(etcd_members=())
+        state=state,
+        identity=state.identity,
+        kubernetes=False,
+        machines={},
+        topology=SimpleNamespace(etcd_members=(), ranked=()),
     )
     keeper = SimpleNamespace(snapshot=fails, restore=fails)
     monkeypatch.setattr("lab.operations.changing.open_lab", lambda *_: lab)
-    monkeypatch.setattr(verify, "view", lambda _: None)
-    monkeypatch.setattr(verify, "refuse_endless", lambda *_: None)
+    monkeypatch.setattr(verify, "view", lambda lab: lab)
     monkeypatch.setattr(snapshots, "snapshots", lambda _: keeper)
     monkeypatch.setattr(snapshots, "heal_open", fails)
     monkeypatch.setattr(snapshots, "heal_machines", fails)
