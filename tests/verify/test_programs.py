@@ -26,11 +26,13 @@ from lab.verify.records import read
 
 
 def run(name: str, *args: object, status: int = 0) -> list[dict[str, Any]]:
-    """The lines that a program prints when it is run as on a machine."""
+    """The lines that a program prints when it is run as on a machine: records, each of a kind that is known."""
     words = [sys.executable, "-u", "-", *map(str, args)]
     done = subprocess.run(words, input=programs.text(name), capture_output=True, text=True, timeout=60)
     assert done.returncode == status, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [read(line).model_dump(include=set(line)) for line in told] == told
+    return told
 
 
 def test_no_program_contains_the_mark_that_ends_it() -> None:
