@@ -262,3 +262,26 @@ class TestStream:
         wait_for("its end", lambda: stream.alive, lambda alive: not alive, seconds=5)
         stream.stop()
         assert stream.errors == "its lines could not be kept: [Errno 28] No space left on device"
+
+
+#: A program that runs commands while its whole process group is interrupted as fast as another process can.
+UNDER_FIRE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, lambda number, frame: None)
+from lab.command import run
+group = os.getpgid(0)
+shooter = os.fork()
+if not shooter:
+    while True:
+        os.killpg(group, signal.SIGINT)
+try:
+    print([result.status for result in (run(["true"]) for _ in range(100)) if not result.ok])
+finally:
+    os.kill(shooter, signal.SIGKILL)
+    os.waitpid(shooter, 0)
+"""
+
+
+def test_a_command_that_is_just_being_started_does_not_die_of_the_terminals_interrupt() -> None:
+    result = run([sys.executable, "-c", UNDER_FIRE], timeout=60.0)
+    assert (result.ok, result.stdout) == (True, "[]\n"), result.stderr
